@@ -1,0 +1,175 @@
+"""The hooks that a plugin may implement; one flat list.
+
+Knows: the name, the arguments and the meaning of each hook, with an example.
+Does not know: who implements them. A plugin implements as few as it likes::
+
+    from backend.plugins import hookimpl
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Final, Literal, Protocol
+
+import pluggy
+
+from backend.operations import Operation, Unavailable
+
+PROJECT: Final = "kino"
+hookspec = pluggy.HookspecMarker(PROJECT)
+hookimpl = pluggy.HookimplMarker(PROJECT)
+
+Role = Literal["api", "cpu", "comfy"]
+
+
+class Host(Protocol):
+    """What a plugin may learn of the process that it is started in."""
+
+    @property
+    def role(self) -> Role: ...
+
+    @property
+    def plugin_data(self) -> Path:
+        """A folder of the plugin's own; it exists."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class NodeInput:
+    """One widget or slot of a node: its old name, the parameter it feeds, and how.
+
+    ``type`` is ComfyUI's (``FLOAT``, ``INT``, ``STRING``, ``BOOLEAN``, ``AUDIO``, or a list of
+    choices); ``options`` are ComfyUI's widget options; ``convert`` is one pure function from the
+    widget's value to the parameter's.
+    """
+
+    name: str
+    parameter: str
+    type: str | tuple[str, ...]
+    options: dict[str, Any] = field(default_factory=dict)
+    convert: Callable[[Any], Any] | None = None
+    optional: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class NodeShape:
+    """A node under a name of its own, in front of an operation. Only names, slots and renames.
+
+    ``outputs`` pairs the slot's name with the operation's output name, in slot order.
+    """
+
+    node_id: str
+    operation: str
+    display_name: str
+    category: str
+    inputs: tuple[NodeInput, ...]
+    outputs: tuple[tuple[str, str], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class ModelFile:
+    """A model file that a plugin wants: where it belongs and where people get it."""
+
+    id: str
+    folder: str
+    file_name: str
+    licence: str
+    source: str
+
+
+@hookspec
+def register_operations() -> Sequence[Operation[..., Any]]:
+    """Give the plugin's operations. The declaring module must be light (no torch).
+
+    Example::
+
+        @hookimpl
+        def register_operations():
+            from . import operations
+            return [operations.duck, operations.mix]
+    """
+    return ()
+
+
+@hookspec
+def register_nodes() -> Sequence[NodeShape]:
+    """Give nodes under names of their own. Every operation has a derived node without this.
+
+    Example::
+
+        @hookimpl
+        def register_nodes():
+            return [NodeShape("InternodeSidechain", "mixer.duck", "Sidechain", "Kino/mixer",
+                              inputs=(NodeInput("music", "music", "AUDIO"), ...),
+                              outputs=(("audio", "audio"),))]
+    """
+    return ()
+
+
+@hookspec
+def register_models() -> Sequence[ModelFile]:
+    """Name the model files that operations need; ``Needs.models`` refers to their ids.
+
+    Example::
+
+        @hookimpl
+        def register_models():
+            return [ModelFile("htdemucs", "stems", "htdemucs.safetensors", "MIT", "https://…")]
+    """
+    return ()
+
+
+@hookspec(firstresult=True)
+def register_settings() -> type | None:
+    """Give one pydantic model of settings, read from ``KINO_<PLUGIN>__*``.
+
+    Example::
+
+        @hookimpl
+        def register_settings():
+            return MixerSettings
+    """
+    return None
+
+
+@hookspec
+def startup(host: Host) -> None:
+    """Called once per process, in a thread, with 10 s to return.
+
+    A plugin that raises or overruns is listed as unavailable; nothing else is affected.
+
+    Example::
+
+        @hookimpl
+        def startup(host):
+            if host.role == "cpu":
+                tables.load(host.plugin_data)
+    """
+
+
+@hookspec
+def shutdown(host: Host) -> None:
+    """Called once before the process ends, with 5 s to return.
+
+    Example::
+
+        @hookimpl
+        def shutdown(host):
+            tables.close()
+    """
+
+
+@hookspec(firstresult=True)
+def check_health() -> Unavailable | None:
+    """Say whether the plugin can work now; called at start and by ``kino doctor``.
+
+    Example::
+
+        @hookimpl
+        def check_health():
+            if not shutil.which("bwrap"):
+                return Unavailable("bubblewrap is missing", "apt install bubblewrap")
+    """
+    return None
