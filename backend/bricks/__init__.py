@@ -1,0 +1,1 @@
+"""Stable verbs over ComfyUI; the only importer of ComfyUI's modules."""
