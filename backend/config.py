@@ -9,14 +9,19 @@ underscores (``KINO_COMFYUI__CPU``).
 
 from __future__ import annotations
 
+import json
 import os
+import re
 from pathlib import Path
 from typing import Annotated, Any, Final, Literal
 
 from annotated_types import Ge, Le
-from pydantic import BaseModel, ConfigDict, Field, SecretStr
+from pydantic import BaseModel, ConfigDict, Field, SecretStr, field_serializer
+from pydantic.fields import FieldInfo
 from pydantic_settings import (
     BaseSettings,
+    EnvSettingsSource,
+    InitSettingsSource,
     PydanticBaseSettingsSource,
     SettingsConfigDict,
     TomlConfigSettingsSource,
@@ -32,12 +37,20 @@ class ComfyUISettings(BaseModel):
     """How ComfyUI is run inside the ``comfy`` worker."""
 
     model_config = ConfigDict(extra="forbid")
-    path: Path | None = Field(None, description="Use the ComfyUI tree at this path instead of backend/ComfyUI.")
+    path: Path | None = Field(
+        None, description="Use the ComfyUI tree at this path instead of backend/ComfyUI."
+    )
     enabled: bool = Field(True, description="Import ComfyUI at all.")
-    cpu: bool | None = Field(None, description="Force the CPU; by default it is used when there is no GPU.")
-    models_dir: Path | None = Field(None, description="Folder of model files; by default <data>/models.")
+    cpu: bool | None = Field(
+        None, description="Force the CPU; by default it is used when there is no GPU."
+    )
+    models_dir: Path | None = Field(
+        None, description="Folder of model files; by default <data>/models."
+    )
     flags: list[str] = Field([], description="Further ComfyUI flags, as a JSON list.")
-    accept_modified: bool = Field(False, description="Start although the tree's digest differs from the lock.")
+    accept_modified: bool = Field(
+        False, description="Start although the tree's digest differs from the lock."
+    )
 
 
 class Limits(BaseModel):
@@ -46,36 +59,144 @@ class Limits(BaseModel):
     model_config = ConfigDict(extra="forbid")
     json_bytes: Annotated[int, Ge(1024)] = Field(MIB, description="Largest JSON body, in bytes.")
     upload_bytes: Annotated[int, Ge(1024)] = Field(GIB, description="Largest upload, in bytes.")
-    disk_floor_bytes: Annotated[int, Ge(0)] = Field(512 * MIB, description="Refuse uploads and jobs when less than this is free.")
-    queued_jobs: Annotated[int, Ge(1)] = Field(1000, description="Jobs that may wait; more are answered 429.")
-    image_pixels: Annotated[int, Ge(1)] = Field(50_000_000, description="Width x height x frames that an uploaded image may have.")
-    audio_seconds: Annotated[float, Ge(1)] = Field(4 * 3600.0, description="Longest decoded audio, in seconds.")
-    body_inactivity_s: Annotated[float, Ge(1)] = Field(30.0, description="An upload that sends nothing for so long is ended.")
-    asset_grace_s: Annotated[float, Ge(0)] = Field(3600.0, description="Blobs that nobody names are kept for so long.")
-    cancel_grace_s: Annotated[float, Ge(0)] = Field(5.0, description="Time between asking a job to stop and killing its worker.")
-    drain_s: Annotated[float, Ge(0)] = Field(20.0, description="Time that running jobs get to finish when the service stops.")
+    disk_floor_bytes: Annotated[int, Ge(0)] = Field(
+        512 * MIB, description="Refuse uploads and jobs when less than this is free."
+    )
+    queued_jobs: Annotated[int, Ge(1)] = Field(
+        1000, description="Jobs that may wait; more are answered 429."
+    )
+    image_pixels: Annotated[int, Ge(1)] = Field(
+        50_000_000, description="Width x height x frames that an uploaded image may have."
+    )
+    audio_seconds: Annotated[float, Ge(1)] = Field(
+        4 * 3600.0, description="Longest decoded audio, in seconds."
+    )
+    body_inactivity_s: Annotated[float, Ge(1)] = Field(
+        30.0, description="An upload that sends nothing for so long is ended."
+    )
+    job_attempts: Annotated[int, Ge(1)] = Field(
+        2, description="Attempts at a job whose worker dies or that fails in a way that may pass."
+    )
+    retry_backoff_s: Annotated[float, Ge(0)] = Field(
+        0.5, description="Pause before the second attempt; doubled before each further one."
+    )
+    asset_grace_s: Annotated[float, Ge(0)] = Field(
+        3600.0, description="Blobs that nobody names are kept for so long."
+    )
+    cancel_grace_s: Annotated[float, Ge(0)] = Field(
+        5.0, description="Time between asking a job to stop and killing its worker."
+    )
+    drain_s: Annotated[float, Ge(0)] = Field(
+        20.0, description="Time that running jobs get to finish when the service stops."
+    )
+
+
+_SECRET_NAME: Final = re.compile(r"(^|_)(key|password|secret|token)s?$")
+
+
+class PluginValues(PydanticBaseSettingsSource):
+    """``KINO_<PLUGIN>__<NAME>``: whatever is named like a setting of none of our own groups.
+
+    Only the plugins know their names and rules, so values are collected as they are.
+    """
+
+    def __init__(
+        self, settings_cls: type[BaseSettings], *sources: PydanticBaseSettingsSource
+    ) -> None:
+        super().__init__(settings_cls)
+        self._sources = sources
+
+    def get_field_value(self, field: FieldInfo, field_name: str) -> tuple[Any, str, bool]:
+        """Nothing: this source fills one field, as a whole."""
+        return None, field_name, False
+
+    def __call__(self) -> dict[str, Any]:
+        found: dict[str, dict[str, Any]] = {}
+        for source in self._sources:  # the last one wins
+            if isinstance(source, TomlConfigSettingsSource):
+                tables = source.toml_data.items()
+                pairs = [(p, k, v) for p, t in tables if isinstance(t, dict) for k, v in t.items()]
+            else:
+                assert isinstance(source, EnvSettingsSource)
+                names = [(n.removeprefix("kino_").split("__", 1), v) for n, v in _own(source)]
+                pairs = [(parts[0], parts[1], _parsed(v)) for parts, v in names if parts[1:]]
+            for plugin, name, value in pairs:
+                if plugin not in self.settings_cls.model_fields:
+                    found.setdefault(plugin, {})[name] = value
+        return {"plugin_settings": found} if found else {}
+
+
+def _own(source: EnvSettingsSource) -> list[tuple[str, str]]:
+    """The variables of ours that a source has; their names are in lower case."""
+    return [(n, v) for n, v in source.env_vars.items() if n.startswith("kino_") and v is not None]
+
+
+def _parsed(value: str) -> Any:
+    """Lists and objects are written as JSON; everything else is a string."""
+    if value[:1] not in ("[", "{"):
+        return value
+    try:
+        return json.loads(value)
+    except ValueError:
+        return value
 
 
 class Settings(BaseSettings):
     """All settings. Construct with keyword arguments in tests; `load` reads the environment."""
 
     model_config = SettingsConfigDict(
-        env_prefix="KINO_", env_nested_delimiter="__", env_file=".env", toml_file="kino.toml", extra="ignore"
+        env_prefix="KINO_",
+        env_nested_delimiter="__",
+        env_file=".env",
+        toml_file="kino.toml",
+        extra="ignore",
     )
-    host: str = Field("127.0.0.1", description="Address to listen on; anything but loopback needs an API key.")
-    port: Annotated[int, Ge(0), Le(65535)] = Field(8190, description="Port to listen on; 0 takes a free one.")
-    data_dir: Path = Field(ROOT / "data", description="Folder of the ledger, the assets and everything else that is kept.")
-    output_dir: Path | None = Field(None, description="Results are also written here, under readable names.")
+    host: str = Field(
+        "127.0.0.1", description="Address to listen on; anything but loopback needs an API key."
+    )
+    port: Annotated[int, Ge(0), Le(65535)] = Field(
+        8190, description="Port to listen on; 0 takes a free one."
+    )
+    data_dir: Path = Field(
+        ROOT / "data",
+        description="Folder of the ledger, the assets and everything else that is kept.",
+    )
+    output_dir: Path | None = Field(
+        None, description="Results are also written here, under readable names."
+    )
     plugins_dir: Path | None = Field(None, description="Folder of plugin files (*.py) to load.")
-    api_keys: list[SecretStr] = Field([], description="Accepted API keys, as a JSON list of 'name:sha256-of-key'.")
-    allowed_hosts: list[str] = Field([], description="Further Host names that requests may be addressed to.")
+    api_keys: list[SecretStr] = Field(
+        [], description="Accepted API keys, as a JSON list of 'name:sha256-of-key'."
+    )
+    allowed_hosts: list[str] = Field(
+        [], description="Further Host names that requests may be addressed to."
+    )
     cors_origins: list[str] = Field([], description="Exact origins that browsers may call from.")
-    workers: list[Literal["cpu", "comfy"]] = Field(["cpu", "comfy"], description="Worker processes to run.")
-    engine: Literal["real", "fake"] = Field("real", description="'fake' runs the torch-free test engine in every worker.")
-    log_level: Literal["debug", "info", "warning", "error"] = Field("info", description="Least level that is logged.")
-    log_format: Literal["auto", "pretty", "json"] = Field("auto", description="'auto' is pretty on a terminal, else JSON.")
+    workers: list[Literal["cpu", "comfy"]] = Field(
+        ["cpu", "comfy"], description="Worker processes to run."
+    )
+    engine: Literal["real", "fake"] = Field(
+        "real", description="'fake' runs the torch-free test engine in every worker."
+    )
+    log_level: Literal["debug", "info", "warning", "error"] = Field(
+        "info", description="Least level that is logged."
+    )
+    log_format: Literal["auto", "pretty", "json"] = Field(
+        "auto", description="'auto' is pretty on a terminal, else JSON."
+    )
     comfyui: ComfyUISettings = ComfyUISettings()
     limits: Limits = Limits()
+    plugin_settings: dict[str, dict[str, Any]] = Field(
+        {}, description="What plugins are set to, from KINO_<PLUGIN>__<NAME>.", repr=False
+    )
+
+    @field_serializer("plugin_settings")
+    def _without_secrets(self, values: dict[str, dict[str, Any]]) -> dict[str, dict[str, Any]]:
+        """Keys and passwords are not written down; workers never get them."""
+        return {
+            plugin: {name: v for name, v in fields.items() if not _SECRET_NAME.search(name)}
+            for plugin, fields in values.items()
+        }
 
     @classmethod
     def settings_customise_sources(
@@ -86,7 +207,12 @@ class Settings(BaseSettings):
         dotenv_settings: PydanticBaseSettingsSource,
         file_secret_settings: PydanticBaseSettingsSource,
     ) -> tuple[PydanticBaseSettingsSource, ...]:
-        return (init_settings, env_settings, dotenv_settings, TomlConfigSettingsSource(settings_cls))
+        toml = TomlConfigSettingsSource(settings_cls)
+        own = (init_settings, env_settings, dotenv_settings, toml)
+        assert isinstance(init_settings, InitSettingsSource)
+        if "plugin_settings" in init_settings.init_kwargs:
+            return own  # a worker: what its parent sent is all there is
+        return (*own, PluginValues(settings_cls, toml, dotenv_settings, env_settings))
 
     @property
     def comfyui_path(self) -> Path:
@@ -113,3 +239,8 @@ _WORKER_VARIABLES: Final = (
 def worker_environment() -> dict[str, str]:
     """The allow-listed environment of a worker process: no secrets, nothing of ``KINO_*``."""
     return {name: os.environ[name] for name in _WORKER_VARIABLES if name in os.environ}
+
+
+def inherited_environment() -> dict[str, str]:
+    """Our whole environment without ``KINO_*``: for a service that a test or a benchmark starts."""
+    return {name: value for name, value in os.environ.items() if not name.startswith("KINO_")}

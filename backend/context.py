@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 
 class Cancelled(BaseException):
-    """Raised by `Context.checkpoint` when the run shall end. Not an error, hence no ``Exception``."""
+    """Raised by `Context.checkpoint` when the run shall end. No error, hence no ``Exception``."""
 
 
 def _no_progress(done: float, total: float, node: str | None) -> None: ...
@@ -47,7 +47,10 @@ class Context:
     is_cancelled: Callable[[], bool] = _not_cancelled
 
     def progress(self, done: float, total: float, node: str | None = None) -> None:
-        """Report that *done* of *total* is done (any unit; *node* is a graph's node id). Also a checkpoint."""
+        """Report that *done* of *total* is done, in any unit. Also a checkpoint.
+
+        *node* is the id of the graph's node that reports.
+        """
         self.checkpoint()
         self.on_progress(done, total, node)
 
@@ -71,8 +74,13 @@ _scratch: ContextVar[Path | None] = ContextVar("kino_scratch", default=None)
 
 
 def scratch_folder() -> Path:
-    """Where a file-backed value of this run is written: the job's folder, else the system's temporary one."""
+    """Where a file-backed value of this run is written: the job's, else the temporary one."""
     return _scratch.get() or Path(tempfile.gettempdir())
+
+
+def in_run() -> bool:
+    """Whether a run has a scratch folder of its own, which its host clears."""
+    return _scratch.get() is not None
 
 
 def scratch_in(folder: Path) -> AbstractContextManager[None]:

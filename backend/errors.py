@@ -47,7 +47,7 @@ class FieldError:
 
 
 class KinoError(Exception):
-    """Root of the tree. ``detail`` is one sentence for people; it never holds a path or a secret."""
+    """Root of the tree. ``detail`` is one sentence for people, without paths and secrets."""
 
     slug: ClassVar[str] = "internal-error"
     title: ClassVar[str] = "Something went wrong inside Kino"

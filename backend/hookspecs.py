@@ -35,6 +35,11 @@ class Host(Protocol):
         """A folder of the plugin's own; it exists."""
         ...
 
+    @property
+    def settings(self) -> Any:
+        """The model that ``register_settings`` gave, filled; ``None`` without one."""
+        ...
+
 
 @dataclass(frozen=True, slots=True)
 class NodeInput:
@@ -124,6 +129,10 @@ def register_models() -> Sequence[ModelFile]:
 @hookspec(firstresult=True)
 def register_settings() -> type | None:
     """Give one pydantic model of settings, read from ``KINO_<PLUGIN>__*``.
+
+    ``startup`` finds it filled in ``host.settings``. Lists and objects are written as JSON. What
+    is named ``…_key``, ``…_token``, ``…_password`` or ``…_secret`` is given to the API process
+    only, so such a setting needs a default.
 
     Example::
 

@@ -21,7 +21,18 @@ import types
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Any, Final, Generic, Literal, ParamSpec, TypeVar, Union, get_args, get_origin, get_type_hints
+from typing import (
+    Any,
+    Final,
+    Generic,
+    Literal,
+    ParamSpec,
+    TypeVar,
+    Union,
+    get_args,
+    get_origin,
+    get_type_hints,
+)
 
 from pydantic import BaseModel, ConfigDict, ValidationError, create_model
 
@@ -92,7 +103,7 @@ Arity = Literal["one", "list", "dict"]
 
 @dataclass(frozen=True, slots=True)
 class Input:
-    """A top-level parameter that takes media: its name, kind (``audio`` …), arity, and whether it may be absent."""
+    """A top-level parameter that takes media: name, kind (``audio`` …), arity, may it be absent."""
 
     name: str
     kind: str
@@ -102,7 +113,7 @@ class Input:
 
 @dataclass(frozen=True, slots=True)
 class Output:
-    """One output: its name, its media kind or ``value``, and whether it is one, a list or a dict of them."""
+    """One output: its name, its media kind or ``value``, and is it one, a list or a dict."""
 
     name: str
     kind: str
@@ -300,10 +311,8 @@ def read_json(raw: bytes) -> Any:
     def no_constant(name: str) -> Any:
         raise MalformedRequest(f"{name} is not a number in JSON")
 
-    if b"\\u0000" in raw or b"\x00" in raw:
-        raise MalformedRequest("a null character is not accepted")
     try:
-        return json.loads(
+        value = json.loads(
             raw.decode("utf-8"), object_pairs_hook=object_once, parse_constant=no_constant
         )
     except UnicodeDecodeError as error:
@@ -312,6 +321,31 @@ def read_json(raw: bytes) -> Any:
         raise MalformedRequest(f"the body is not JSON: {error.msg} at {error.pos}") from error
     except RecursionError as error:
         raise MalformedRequest("the JSON is nested too deeply") from error
+    except ValueError as error:  # Python's own guard against integers of thousands of digits
+        raise MalformedRequest("a number has too many digits") from error
+    if b"\\u0000" in raw and _has_null(value):
+        raise MalformedRequest("a null character is not accepted")
+    if b"\\ud" in raw.lower() and not _is_unicode(value):
+        raise MalformedRequest("half of a surrogate pair is not a character")
+    return value
+
+
+def _has_null(value: Any) -> bool:
+    """Whether a null character stands in any string or key of a JSON value."""
+    if isinstance(value, str):
+        return "\x00" in value
+    if isinstance(value, dict):
+        return any("\x00" in key or _has_null(item) for key, item in value.items())
+    return isinstance(value, list) and any(_has_null(item) for item in value)
+
+
+def _is_unicode(value: Any) -> bool:
+    """Whether every string of a JSON value can be written as UTF-8."""
+    try:
+        json.dumps(value, ensure_ascii=False).encode("utf-8")
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def _raw(body: bytes | Mapping[str, Any]) -> bytes:

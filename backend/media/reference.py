@@ -11,7 +11,7 @@ reference, a plain string. In the worker a resolver opens the file, and the fiel
 from __future__ import annotations
 
 import re
-from typing import Any, Final, Protocol
+from typing import Any, ClassVar, Final, Protocol
 
 from pydantic import GetCoreSchemaHandler, GetJsonSchemaHandler
 from pydantic.json_schema import JsonSchemaValue
@@ -42,7 +42,7 @@ def resolve(reference: str, kind: str, context: Any) -> object:
 
     Raises ``PydanticCustomError`` (rules ``reference``, ``asset``), which becomes a 422.
     """
-    if not _REFERENCE.match(reference):
+    if not _REFERENCE.fullmatch(reference):
         raise PydanticCustomError(
             "reference", "An asset is named by 'blake3:' and 64 hex digits, or by its id 'ast_…'"
         )
@@ -59,12 +59,10 @@ class MediaValue:
     """Mix-in of every media type: gives it the shared pydantic schema."""
 
     __slots__ = ()
-    kind: str
+    kind: ClassVar[str]
 
     @classmethod
-    def __get_pydantic_core_schema__(
-        cls, source: Any, handler: GetCoreSchemaHandler
-    ) -> CoreSchema:
+    def __get_pydantic_core_schema__(cls, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
         def validate(value: Any, info: core_schema.ValidationInfo[Any]) -> Any:
             if isinstance(value, cls):
                 return value

@@ -1,0 +1,1 @@
+"""Media values: what an operation takes and gives, and their canonical files."""
