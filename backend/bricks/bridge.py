@@ -1,0 +1,98 @@
+"""The bridge nodes: assets into a graph and exact values out of it.
+
+Knows: ``KinoLoadAsset`` and ``KinoSaveAsset``.
+Does not know: where assets lie; the running graph holds their values.
+
+Stock loaders read files from a folder that nobody fills, and stock savers quantise sound to 16
+bits; these two carry the samples themselves.
+"""
+
+from __future__ import annotations
+
+from typing import Any, ClassVar, Final
+
+from backend.bricks import _compat, graph_run, sockets
+from backend.bricks._comfy import module
+from backend.bricks.engine import Produced
+from backend.bricks.node_classes import register_node
+from backend.errors import FieldError, InvalidParameters, OperationFailed
+from backend.media.image import Image
+from backend.media.reference import MediaValue
+
+CATEGORY: Final = "Kino/assets"
+LOAD: Final = "KinoLoadAsset"
+SAVE: Final = "KinoSaveAsset"
+KINDS: Final = ("audio", "image", "mask", "midi", "automation", "file")
+Inputs = dict[str, dict[str, Any]]
+
+
+class LoadAsset:
+    """Gives the asset on the output of its kind; the other outputs stay closed."""
+
+    CATEGORY: ClassVar = CATEGORY
+    FUNCTION: ClassVar = "load"
+    DESCRIPTION: ClassVar = "An asset of Kino, exactly as it was uploaded or made."
+    RETURN_TYPES: ClassVar = tuple(sockets.TYPES[kind] for kind in KINDS)
+    RETURN_NAMES: ClassVar = KINDS
+
+    @classmethod
+    def INPUT_TYPES(cls) -> Inputs:  # noqa: N802 (ComfyUI's name)
+        told = "A content reference (blake3:…) or an asset id (ast_…)."
+        return {"required": {"asset": ("STRING", {"default": "", "tooltip": told})}}
+
+    def load(self, asset: str) -> tuple[Any, ...]:
+        value = graph_run.current().asset(asset)
+        return tuple(_given(kind, value) for kind in KINDS)
+
+
+def _given(kind: str, value: MediaValue) -> Any:
+    if value.kind == kind:
+        return sockets.to_socket(value)
+    if kind == "mask" and isinstance(value, Image):
+        transparent = sockets.transparency(value)
+        if transparent is not None:
+            return sockets.to_socket(transparent)
+    blocker = module("comfy_execution.graph_utils").ExecutionBlocker
+    return blocker(f"the asset is of kind {value.kind}, so the output {kind} gives nothing")
+
+
+class SaveAsset:
+    """Hands whatever is linked to it to the job, as assets."""
+
+    CATEGORY: ClassVar = CATEGORY
+    FUNCTION: ClassVar = "save"
+    DESCRIPTION: ClassVar = "Keeps sound, images, masks, MIDI and automation as assets of the job."
+    RETURN_TYPES: ClassVar = ()
+    OUTPUT_NODE: ClassVar = True
+
+    @classmethod
+    def INPUT_TYPES(cls) -> Inputs:  # noqa: N802 (ComfyUI's name)
+        slots: dict[str, Any] = {kind: (sockets.TYPES[kind],) for kind in KINDS}
+        told = "Bits a channel of a saved image."
+        slots["bit_depth"] = (["8", "16"], {"default": "8", "tooltip": told})
+        return {"required": {"name": ("STRING", {"default": "result"})}, "optional": slots}
+
+    def save(self, name: str, bit_depth: str = "8", **linked: Any) -> dict[str, Any]:
+        run = graph_run.current()
+        node = _compat.executing_node()
+        if node is None:
+            raise OperationFailed("this node works inside a graph that Kino runs")
+        given = {kind: linked[kind] for kind in KINDS if linked.get(kind) is not None}
+        if not given:
+            told = "nothing is linked to it"
+            error = InvalidParameters(told, errors=[FieldError(f"/graph/{node}", "empty", told)])
+            run.errors[node] = error
+            raise error
+        for kind, value in given.items():
+            if kind == "image":
+                values: list[Any] = list(sockets.image_from_socket(value, int(bit_depth)))
+            else:
+                values = sockets.from_socket(kind, value)
+            run.saved.extend(Produced(node, kind, item, name) for item in values)
+        return {"ui": {}, "result": ()}
+
+
+def register() -> None:
+    """Add both nodes to ComfyUI."""
+    register_node(LOAD, LoadAsset, "Kino Load Asset")
+    register_node(SAVE, SaveAsset, "Kino Save Asset")

@@ -1,0 +1,202 @@
+"""Graphs: checked, completed, run in ComfyUI's own executor, and everything they gave collected.
+
+Knows: the executor, its messages, its caches, its output folders.
+Does not know: who wants the graph, and where results are kept for good.
+
+Output nodes run every time, even if the same graph ran before: a cached one would report the files
+of the older run. What they depend on stays cached.
+"""
+
+from __future__ import annotations
+
+import logging
+import tempfile
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from backend.bricks import _compat, checks, graph_run, session, validation
+from backend.bricks._comfy import module
+from backend.bricks.engine import Graph, GraphResult, Produced
+from backend.bricks.graph_run import GraphRun
+from backend.bricks.history import Collector
+from backend.bricks.interruption import out_of_memory
+from backend.bricks.lane import Lane, Running
+from backend.bricks.progress import GraphProgress
+from backend.bricks.validation import Prompt, fill_defaults
+from backend.bricks.wording import without_paths
+from backend.context import Cancelled, Context
+from backend.errors import KinoError, OperationFailed
+from backend.media.reference import MediaValue
+
+__all__ = ["ComfyEngine", "fill_defaults", "run", "validate"]
+
+_log = logging.getLogger(__name__)
+
+
+def validate(graph: Graph) -> list[str]:
+    """Check a graph without running it; returns the ids of its outputs.
+
+    Raises `InvalidParameters` with a pointer below ``/graph`` for each broken rule.
+    """
+    return validation.validate(fill_defaults(graph)[0], "validate")
+
+
+def run(
+    graph: Graph, *, assets: Mapping[str, MediaValue], ctx: Context, folder: Path
+) -> GraphResult:
+    """Run a graph with the engine of this process; see `engine.Engine.run`."""
+    from backend.bricks import engine
+
+    return engine.current().run(graph, assets=assets, ctx=ctx, folder=folder)
+
+
+class Events:
+    """What the executor takes for a server: hears its events, and shows progress."""
+
+    def __init__(self) -> None:
+        self.client_id: str | None = None
+        self.last_node_id: str | None = None
+        self.last_prompt_id: str | None = None
+        self.sockets_metadata: dict[str, Any] = {}
+        self.current: tuple[GraphRun, GraphProgress] | None = None
+
+    def send_sync(self, event: Any, data: Any, sid: str | None = None) -> None:
+        if self.current is None or not isinstance(data, dict):
+            return
+        graph, progress = self.current
+        if graph.running.cancelled():
+            # the executor clears the flag when it starts; an older interruption still counts
+            module("comfy.model_management").interrupt_current_processing(True)
+        if event == "execution_cached":
+            progress.cached([str(node) for node in data.get("nodes", ())])
+        elif event == "executing" and data.get("node") is not None:
+            progress.start(str(data.get("display_node") or data["node"]))
+        elif event == "execution_error":
+            told = without_paths(str(data.get("exception_message", "")))
+            graph.blocked.append(f"node {data.get('node_id')} ({data.get('node_type')}): {told}")
+
+
+class ComfyEngine:
+    """Runs graphs in ComfyUI's ``PromptExecutor``, one for the life of the process."""
+
+    def __init__(self, lane: Lane) -> None:
+        self._lane = lane
+        self._events = Events()
+        self._executor: Any = None
+
+    def run(
+        self, graph: Graph, *, assets: Mapping[str, MediaValue], ctx: Context, folder: Path
+    ) -> GraphResult:
+        """See `engine.Engine.run`. Outside of a job on the lane, the graph is a job of its own."""
+        running = self._lane.running()
+        if running is None:
+            return self._lane.run(
+                lambda: self.run(graph, assets=assets, ctx=ctx, folder=folder), "graph", ctx
+            )
+        here = GraphRun(running, assets)
+        with graph_run.running_graph(here):
+            prompt, notes = fill_defaults(graph)
+            outputs = validation.validate(prompt, running.job_id)
+            own = Path(tempfile.mkdtemp(prefix="graph-", dir=folder))
+            with _folders(own) as collector, self._listening(here, prompt):
+                history = self._execute(prompt, outputs, here)
+                found = [*here.saved, *collector.collect(history)]
+        order = {node_id: place for place, node_id in enumerate(prompt)}
+        found.sort(key=lambda item: order.get(item.node_id, len(order)))
+        return _result(found, [*notes, *here.blocked, *collector.warnings], here)
+
+    @contextmanager
+    def _listening(self, here: GraphRun, prompt: Prompt) -> Iterator[None]:
+        hook = session.booted().hook
+        progress = GraphProgress(here.running, prompt)
+        hook.install()
+        hook.graph, self._events.current = progress, (here, progress)
+        try:
+            yield
+            progress.finish()
+        finally:
+            hook.graph, self._events.current = None, None
+            session.booted().drain()
+
+    def _execute(self, prompt: Prompt, outputs: list[str], here: GraphRun) -> Mapping[str, Any]:
+        if self._executor is None:
+            self._executor = _compat.new_executor(self._events)
+        executor, job_id = self._executor, here.running.job_id
+        extra = {"client_id": job_id, "preview_method": "auto"}
+        try:
+            executor.execute(prompt, job_id, extra, outputs)
+        except BaseException:
+            # it was left in the middle: nothing that it holds can be trusted
+            executor.reset()
+            raise
+        finally:
+            _compat.forget(executor, validation.is_output)
+        _raise_failure(executor.status_messages, prompt, here)
+        history: Mapping[str, Any] = executor.history_result
+        return history
+
+
+@contextmanager
+def _folders(own: Path) -> Iterator[Collector]:
+    """Within this block ComfyUI writes its outputs below *own*."""
+    folder_paths = module("folder_paths")
+    before = folder_paths.get_output_directory(), folder_paths.get_temp_directory()
+    output, temporary = own / "output", own / "temp"
+    output.mkdir()
+    temporary.mkdir()
+    folder_paths.set_output_directory(str(output))
+    folder_paths.set_temp_directory(str(temporary))
+    try:
+        yield Collector(output, temporary)
+    finally:
+        folder_paths.set_output_directory(before[0])
+        folder_paths.set_temp_directory(before[1])
+
+
+def _result(found: list[Produced], warnings: list[str], here: GraphRun) -> GraphResult:
+    if not found and here.blocked:
+        raise OperationFailed(f"The graph gave nothing: {here.blocked[0]}")
+    return GraphResult(tuple(found), tuple(warnings))
+
+
+def _raise_failure(messages: list[Any], prompt: Prompt, here: GraphRun) -> None:
+    """Raise what the executor's messages say went wrong, if anything did."""
+    told = dict(messages)
+    if "execution_interrupted" in told:
+        raise _interrupted(told["execution_interrupted"], prompt, here.running)
+    if "execution_error" in told:
+        raise _failure(told["execution_error"], prompt, here)
+
+
+def _interrupted(
+    data: Mapping[str, Any], prompt: Prompt, running: Running
+) -> Cancelled | OperationFailed:
+    if running.cancelled():
+        return Cancelled()
+    node_id = str(data.get("node_id"))
+    return OperationFailed(
+        f"{checks.label(prompt, node_id)} stopped the graph", extra=_where(prompt, node_id)
+    )
+
+
+def _failure(data: Mapping[str, Any], prompt: Prompt, here: GraphRun) -> KinoError:
+    node_id = str(data.get("node_id"))
+    where, start = _where(prompt, node_id), checks.label(prompt, node_id)
+    ours = here.errors.get(node_id)
+    if ours is not None:
+        ours.extra.update(where)
+        return ours
+    kind = str(data.get("exception_type", "")).rpartition(".")[2]
+    if kind in ("OutOfMemoryError", "MemoryError"):
+        error = out_of_memory()
+        error.extra.update(where)
+        return error
+    # the traceback is in the log; a caller gets one sentence
+    message = without_paths(str(data.get("exception_message", ""))) or kind
+    return OperationFailed(f"{start} failed: {message}", extra={**where, "exception": kind})
+
+
+def _where(prompt: Prompt, node_id: str) -> dict[str, str]:
+    return {"node_id": node_id, "node_type": str(prompt.get(node_id, {}).get("class_type"))}

@@ -1,0 +1,163 @@
+"""A graph before it runs in ComfyUI: defaults filled in, every broken rule named.
+
+Knows: ComfyUI's validation, what it leaves out, and how its findings become JSON pointers.
+Does not know: how a graph is executed.
+
+ComfyUI's own validation fills no defaults, changes the graph it is given, accepts a graph of which
+one output works, and raises for a link into nowhere; hence the work on both sides of it.
+"""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Collection, Mapping
+from typing import Any, Final
+
+from backend.bricks import _compat, checks, sampling
+from backend.bricks._comfy import module
+from backend.bricks.engine import Graph
+from backend.bricks.wording import without_paths
+from backend.errors import FieldError
+
+Prompt = dict[str, dict[str, Any]]
+NOTHING: Final = object()
+
+
+class Catalogue:
+    """ComfyUI's nodes, as `checks.structure` asks for them."""
+
+    def names(self) -> Collection[str]:
+        names: Mapping[str, Any] = module("nodes").NODE_CLASS_MAPPINGS
+        return names.keys()
+
+    def outputs(self, class_type: str) -> int:
+        return len(node_class(class_type).RETURN_TYPES)  # type: ignore[attr-defined]
+
+    def is_output(self, class_type: str) -> bool:
+        return is_output(class_type)
+
+
+def node_class(class_type: str) -> type:
+    """The class behind a node's name. Raises ``KeyError``."""
+    found: type = module("nodes").NODE_CLASS_MAPPINGS[class_type]
+    return found
+
+
+def is_output(class_type: str) -> bool:
+    """Whether a node gives a result of the graph (saves or shows something)."""
+    return getattr(node_class(class_type), "OUTPUT_NODE", False) is True
+
+
+def fill_defaults(graph: Graph) -> tuple[Prompt, list[str]]:
+    """A copy of *graph* in which required inputs that are missing have their defaults.
+
+    Also says, a sentence each, what was filled in. Stored graphs need this: a newer ComfyUI may ask
+    for inputs that did not exist when they were made. Unknown nodes are left as they are.
+    """
+    prompt: Prompt = {
+        node_id: {
+            **copy.deepcopy(dict(node)),
+            "inputs": copy.deepcopy(dict(node.get("inputs", {}))),
+        }
+        for node_id, node in graph.items()
+    }
+    known, notes = module("nodes").NODE_CLASS_MAPPINGS, []
+    for node_id, node in prompt.items():
+        if node["class_type"] not in known:
+            continue
+        for name, value in _missing(known[node["class_type"]], node["inputs"]):
+            node["inputs"][name] = value
+            start = checks.label(graph, node_id)
+            notes.append(f"{start}: {name} was not given; {value!r} is used")
+    return prompt, notes
+
+
+def _missing(found: type, given: dict[str, Any]) -> list[tuple[str, Any]]:
+    filled: list[tuple[str, Any]] = []
+    inputs = dict(given)
+    raw: dict[str, Any] = dict(found.INPUT_TYPES().get("required") or {})  # type: ignore[attr-defined]
+    for name, spec in raw.items():
+        # a choice that brings inputs of its own shows them only once it is made
+        if name not in inputs and str(spec[0]).startswith("COMFY_DYNAMICCOMBO"):
+            inputs[name] = _options(spec)["options"][0]["key"]
+            filled.append((name, inputs[name]))
+    for name, spec in _compat.finalized_inputs(found, inputs)["required"].items():
+        value = NOTHING if name in inputs else _default(spec)
+        if value is not NOTHING:
+            filled.append((name, value))
+    return filled
+
+
+def _options(spec: Any) -> dict[str, Any]:
+    return dict(spec[1]) if len(spec) > 1 and isinstance(spec[1], dict) else {}
+
+
+def _default(spec: Any) -> Any:
+    """The default of an input as its widget would show it, or `NOTHING`."""
+    options = _options(spec)
+    if "default" in options:
+        return copy.deepcopy(options["default"])
+    choices = _choices(spec)
+    return choices[0] if choices else NOTHING
+
+
+def _choices(spec: Any) -> list[Any]:
+    if isinstance(spec[0], list):
+        return list(spec[0])
+    return list(_options(spec).get("options") or []) if spec[0] == "COMBO" else []
+
+
+def validate(prompt: Prompt, prompt_id: str) -> list[str]:
+    """Check a filled-in graph; returns the ids of its outputs, in the graph's order.
+
+    Changes *prompt* as ComfyUI does (``"5"`` becomes 5 where a number is wanted). Raises
+    `InvalidParameters`, whose pointers begin with ``/graph``.
+    """
+    checks.structure(prompt, Catalogue())
+    checks.refuse(_sampler_names(prompt))
+    ok, error, outputs, node_errors = _compat.validate_prompt(prompt_id, prompt)
+    found = []
+    for node_id, report in (node_errors or {}).items():
+        for item in report["errors"]:
+            found.append(_field_error(prompt, node_id, item))
+    if not ok and not found:
+        text = without_paths(
+            str(error.get("message", error)) if isinstance(error, dict) else str(error)
+        )
+        found.append(FieldError("/graph", "refused", text))
+    checks.refuse(found)
+    wanted = set(outputs)
+    return [node_id for node_id in prompt if node_id in wanted]
+
+
+def _field_error(prompt: Prompt, node_id: str, item: Mapping[str, Any]) -> FieldError:
+    name = (item.get("extra_info") or {}).get("input_name")
+    where = checks.pointer(node_id, "inputs", name) if name else checks.pointer(node_id)
+    start = checks.label(prompt, node_id) + (f", input {name}" if name else "")
+    details = str(item.get("details") or "")
+    told = f"{item['message']} ({details})" if details not in ("", name) else str(item["message"])
+    return FieldError(where, str(item["type"]), f"{start}: {without_paths(told)}")
+
+
+def _sampler_names(prompt: Prompt) -> list[FieldError]:
+    """Unknown samplers and schedulers, which some nodes would silently replace."""
+    known = {"sampler_name": sampling.samplers(), "scheduler": sampling.schedulers()}
+    errors = []
+    for node_id, node in prompt.items():
+        for name, names in known.items():
+            value = node["inputs"].get(name)
+            if not isinstance(value, str) or value in names:
+                continue
+            spec = _specification(node, name)
+            if spec is not None and _choices(spec) and value not in _choices(spec):
+                kind = name.removesuffix("_name")
+                told = f"{checks.label(prompt, node_id)}, input {name}: "
+                told += sampling.unknown(kind, value, _choices(spec))
+                where = checks.pointer(node_id, "inputs", name)
+                errors.append(FieldError(where, f"unknown_{kind}", told))
+    return errors
+
+
+def _specification(node: Mapping[str, Any], name: str) -> Any:
+    inputs = _compat.finalized_inputs(node_class(node["class_type"]), node["inputs"])
+    return inputs["required"].get(name) or inputs["optional"].get(name)

@@ -1,0 +1,146 @@
+"""Saving sounds: never clipped or scaled unasked, exact, and the same every time."""
+
+from __future__ import annotations
+
+import hashlib
+from pathlib import Path
+
+import numpy as np
+import psutil
+import pytest
+
+from backend import context
+from backend.context import Cancelled, Context
+from backend.errors import InvalidParameters
+from backend.media import wav
+from backend.media.audio import Audio
+from backend.media.decoding_audio import decode
+from backend.plugins.files.operations import save_audio
+
+RNG = np.random.default_rng(9)
+INTEGER = {"wav_16bit": 16, "wav_24bit": 24, "flac": 16, "flac_24bit": 24}
+
+
+@pytest.fixture(autouse=True)
+def scratch(tmp_path: Path):
+    with context.scratch_in(tmp_path):
+        yield
+
+
+def read(path: Path, tmp_path: Path) -> np.ndarray:
+    return decode(path, tmp_path, 1e6, 0).samples
+
+
+def digest(path: Path) -> str:
+    return hashlib.sha256(path.read_bytes()).hexdigest()
+
+
+@pytest.mark.parametrize("form", INTEGER)
+def test_samples_on_the_grid_survive(tmp_path: Path, form: str):
+    """What came from an integer file goes back into one to the bit, extremes included."""
+    scale = 2 ** (INTEGER[form] - 1)
+    values = np.concatenate([[-scale, -1, 0, 1, scale - 1], RNG.integers(-scale, scale, 70_000)])
+    sound = Audio.from_samples(np.stack([values, values[::-1]]) / scale, 44_100)
+    saved = save_audio(sound, form)  # type: ignore[arg-type]
+    assert np.array_equal(read(saved.path, tmp_path), sound.samples)
+
+
+def test_float_is_kept_over_full_scale(tmp_path: Path):
+    """32-bit float holds any level: nothing is refused and nothing changes."""
+    sound = Audio.from_samples(RNG.normal(size=(2, 1000)) * 10, 48_000)
+    saved = save_audio(sound, "wav_32bit_float", "loud")
+    assert np.array_equal(wav.read_samples(saved.path), sound.samples)
+    assert (saved.name, saved.media_type) == ("loud.wav", "audio/wav")
+
+
+@pytest.mark.parametrize("form", INTEGER)
+def test_over_full_scale_is_refused_with_the_measured_peak(tmp_path: Path, form: str):
+    """Twice full scale cannot be an integer: the field, the rule and +6.02 dBFS are named."""
+    sound = Audio.from_samples([0.0, -2.0], 48_000)
+    with pytest.raises(InvalidParameters, match=r"\+6\.02 dBFS") as caught:
+        save_audio(sound, form)  # type: ignore[arg-type]
+    (error,) = caught.value.errors
+    assert (error.pointer, error.rule) == ("/format", "peak_over_full_scale")
+    assert "normalize_db" in error.message
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("target", [0.0, -0.1, -20.0])
+@pytest.mark.parametrize("peak", [4.0, 0.01])
+def test_the_peak_goes_where_it_is_asked_to_be(tmp_path: Path, target: float, peak: float):
+    """With a target loud and quiet sounds alike reach it within one step of 24 bits."""
+    sound = Audio.from_samples([peak, -peak / 3], 48_000)
+    samples = read(save_audio(sound, "wav_24bit", normalize_db=target).path, tmp_path)
+    assert np.abs(samples).max() == pytest.approx(10 ** (target / 20), abs=2**-22)
+    assert samples[0, 1] / samples[0, 0] == pytest.approx(-1 / 3, abs=1e-4)
+
+
+def test_silence_stays_silent(tmp_path: Path):
+    """A target means nothing where there is no peak."""
+    saved = save_audio(Audio.from_samples(np.zeros(10), 48_000), "wav_16bit", normalize_db=-1.0)
+    assert not read(saved.path, tmp_path).any()
+
+
+def test_dither_is_triangular_unbiased_and_small(tmp_path: Path):
+    """Error against the input: mean 0, variance 1/4 step² as for TPDF, under 1.5 steps."""
+    sound = Audio.from_samples(np.full(200_000, 0.3 / 32768), 48_000)
+    saved = save_audio(sound, "wav_16bit", dither=True, seed=1)
+    error = read(saved.path, tmp_path)[0].astype(np.float64) * 32768 - 0.3
+    assert abs(error.mean()) < 0.01
+    assert error.var() == pytest.approx(0.25, abs=0.01)
+    assert np.abs(error).max() <= 1.5
+
+
+@pytest.mark.parametrize("form", [*INTEGER, "wav_32bit_float"])
+def test_equal_calls_give_equal_bytes(form: str):
+    """Dither follows its seed, and no file tells when it was made."""
+    sound = Audio.from_samples(RNG.uniform(-0.9, 0.9, (2, 70_000)), 48_000)
+    saved = [save_audio(sound, form, dither=True, seed=seed) for seed in (5, 5, 6)]  # type: ignore[arg-type]
+    assert digest(saved[0].path) == digest(saved[1].path)
+    if form != "wav_32bit_float":
+        assert digest(saved[0].path) != digest(saved[2].path)
+
+
+@pytest.mark.parametrize("channels", range(1, 9))
+def test_every_number_of_channels_fits_into_flac(tmp_path: Path, channels: int):
+    """One to eight channels come back in their order."""
+    values = RNG.integers(-(2**15), 2**15, (channels, 5000)) / 2**15
+    saved = save_audio(Audio.from_samples(values, 48_000), "flac")
+    assert np.array_equal(read(saved.path, tmp_path), values.astype(np.float32))
+
+
+def test_the_suffix_stands_once():
+    """A name that has the suffix already does not get a second one."""
+    sound = Audio.from_samples([0.0], 48_000)
+    assert save_audio(sound, "flac", "a.FLAC").name == "a.FLAC"
+    assert save_audio(sound, "flac", "a.wav").name == "a.wav.flac"
+
+
+def test_two_hours_are_saved_in_constant_memory_and_can_be_stopped(tmp_path: Path):
+    """Two hours add under 60 MiB of private memory, and a cancel ends the run at the next block."""
+    path, frames = tmp_path / "long.wav", 7200 * 8_000
+    with wav.WavWriter(path, 8_000, 1) as writer:
+        writer.write(np.zeros((1, 1), np.float32))
+        writer.frames = frames
+    with path.open("r+b") as file:
+        file.truncate(wav.DATA_OFFSET + frames * 4)
+    process, calls, most = psutil.Process(), 0, 0
+    before = process.memory_full_info().uss
+
+    def watch(done: float, total: float, node: str | None) -> None:
+        nonlocal calls, most
+        calls += 1
+        if calls % 100 == 0:
+            most = max(most, process.memory_full_info().uss - before)
+
+    saved = save_audio(Audio.open(path), "wav_16bit", ctx=Context(on_progress=watch))
+    assert wav.read_info(saved.path).frames == frames
+    assert calls > 1000
+    assert most < 60 * 2**20
+    calls = 0
+    with pytest.raises(Cancelled):
+        save_audio(
+            Audio.open(path),
+            ctx=Context(on_progress=watch, is_cancelled=lambda: calls >= 3),
+        )
+    assert calls == 3
