@@ -1,0 +1,64 @@
+"""The registry: which operations there are, and which of them can run now.
+
+Knows: what the plugin host declared, and what the workers reported of themselves.
+Does not know: how an operation is run or shown.
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from backend.errors import UnknownName
+from backend.operations import Operation, Unavailable
+from backend.services.plugin_host import PluginHost
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """An operation, the plugin that gave it, and why it cannot run now (or ``None``)."""
+
+    operation: Operation[..., Any]
+    plugin: str
+    unavailable: Unavailable | None
+
+
+class Registry:
+    """A live view of the host's operations."""
+
+    def __init__(self, host: PluginHost) -> None:
+        self._host = host
+        self._reported: dict[str, dict[str, Unavailable]] = {}
+
+    def get(self, name: str) -> Entry:
+        """The operation called *name*. Raises `UnknownName`, with near matches as the remedy."""
+        found = self._host.operations.get(name)
+        if found is None:
+            near = difflib.get_close_matches(name, list(self._host.operations), n=3)
+            raise UnknownName(
+                f"there is no operation {name[:80]!r}",
+                remedy=f"Did you mean {' or '.join(near)}?" if near else "See GET /v1/operations.",
+            )
+        return self._entry(name, *found)
+
+    def all(self) -> list[Entry]:
+        """Every operation, in the order of declaration."""
+        return [self._entry(name, *found) for name, found in self._host.operations.items()]
+
+    def report(self, kind: str, unavailable: Mapping[str, Unavailable]) -> None:
+        """Take what a worker of *kind* said of itself when it became ready; it replaces what the
+        last one of its kind said."""
+        self._reported[kind] = dict(unavailable)
+
+    def availability(self, name: str) -> Unavailable | None:
+        """Why *name* cannot run now, or ``None``. Raises `UnknownName`."""
+        return self.get(name).unavailable
+
+    def _entry(
+        self, name: str, operation: Operation[..., Any], plugin: str, why: Unavailable | None
+    ) -> Entry:
+        if why is None:
+            why = self._reported.get(operation.needs.runs_on, {}).get(name)
+        return Entry(operation, plugin, why)

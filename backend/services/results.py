@@ -1,0 +1,77 @@
+"""Results: from the files that a worker left in its scratch folder to assets.
+
+Knows: the leaves of a result and the flat names of its files.
+Does not know: how an asset is kept, nor whether a worker tells the truth (``services.assets``).
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from backend.services.invocation import LEAF, flat_name
+from backend.services.ledger import Statement
+
+if TYPE_CHECKING:
+    from backend.services.assets import Asset, Assets
+
+
+async def adopt(
+    result: dict[str, Any], job_id: str, folder: Path, assets: Assets
+) -> tuple[dict[str, Any], list[Statement]]:
+    """The result with assets instead of files, and the statements that make their rows.
+
+    Raises `OperationFailed` if a leaf names a file that does not lie in *folder*.
+    """
+    statements: list[Statement] = []
+
+    async def walk(value: Any, name: str) -> Any:
+        if isinstance(value, dict) and LEAF in value:
+            asset = await assets.place(value, folder)
+            statements.append(assets.insert_statement(asset))
+            return _present(asset, job_id, name)
+        if isinstance(value, dict):
+            return {key: await walk(item, flat_name(name, key)) for key, item in value.items()}
+        if isinstance(value, list):
+            return [await walk(item, flat_name(name, n)) for n, item in enumerate(value, 1)]
+        return value
+
+    adopted = {name: await walk(value, name) for name, value in result.items()}
+    return adopted, statements
+
+
+def find(result: dict[str, Any], name: str) -> dict[str, Any] | None:
+    """The output of this flat name in an adopted result."""
+
+    def walk(value: Any, here: str) -> dict[str, Any] | None:
+        if isinstance(value, dict) and "asset" in value and "href" in value:
+            return value if here == name else None
+        items: list[tuple[str | int, Any]] = []
+        if isinstance(value, dict):
+            items = list(value.items())
+        elif isinstance(value, list):
+            items = list(enumerate(value, 1))
+        for key, item in items:
+            found = walk(item, flat_name(here, key))
+            if found is not None:
+                return found
+        return None
+
+    for field, value in result.items():
+        found = walk(value, field)
+        if found is not None:
+            return found
+    return None
+
+
+def _present(asset: Asset, job_id: str, name: str) -> dict[str, Any]:
+    return {
+        **asset.details,
+        "kind": asset.kind,
+        "reference": asset.reference,
+        "asset": asset.id,
+        "media_type": asset.media_type,
+        "file_name": asset.file_name,
+        "size": asset.size,
+        "href": f"/v1/jobs/{job_id}/outputs/{name}",
+    }

@@ -1,0 +1,226 @@
+"""The runner: takes jobs from the queue, gives each to a worker, and records what became of it.
+
+Knows: attempts, retries with back-off, crashes, time limits, draining.
+Does not know: HTTP, submitting, how a worker works.
+
+One task per worker: wait until it is ready, take one job, claim it with a new token, run it,
+keep its files, finish it in one transaction. The token fences: whatever an attempt does after
+it has lost the job changes nothing.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import shutil
+import time
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import structlog
+
+from backend import wire
+from backend.config import Settings
+from backend.errors import KinoError
+from backend.services import identifiers, invocation
+from backend.services.events import Events
+from backend.services.execution import Execution
+from backend.services.invocation import InputFile
+from backend.services.job import Job
+from backend.services.ledger import Ledger
+from backend.services.outcomes import Outcomes
+from backend.services.queue import JobQueue
+from backend.services.transitions import Transitions
+from backend.services.worker_pool import Worker, WorkerPool
+from backend.services.worker_process import WorkerLost
+
+if TYPE_CHECKING:
+    from backend.services.assets import Assets
+
+_log = structlog.get_logger("kino.jobs")
+
+
+class Runner:
+    """Runs jobs from `start` to `stop`."""
+
+    def __init__(
+        self,
+        settings: Settings,
+        ledger: Ledger,
+        queue: JobQueue,
+        events: Events,
+        assets: Assets,
+        pool: WorkerPool,
+    ) -> None:
+        self._limits = settings.limits
+        self._scratch = settings.data_dir / "scratch" / "jobs"
+        self._ledger = ledger
+        self._queue = queue
+        self._events = events
+        self._assets = assets
+        self._pool = pool
+        self._transitions = Transitions(ledger, events)
+        self._executions: dict[str, Execution] = {}
+        self._back_off: dict[str, asyncio.TimerHandle] = {}
+        self._lanes: dict[asyncio.Task[None], Worker] = {}
+        self._outcomes = Outcomes(settings.limits, assets, self._transitions)
+        self._tasks: set[asyncio.Future[Any]] = set()
+        self._draining = False
+
+    # --- life -------------------------------------------------------------------------------
+
+    def start(self) -> None:
+        """Begin to take jobs."""
+        shutil.rmtree(self._scratch, ignore_errors=True)
+        self._scratch.mkdir(parents=True, exist_ok=True)
+        for worker in self._pool.workers:
+            worker.on_report = partial(self._report, worker)
+            task = asyncio.create_task(self._serve(worker), name=f"lane of {worker.name}")
+            self._lanes[task] = worker
+
+    async def drain(self) -> None:
+        """Take no more jobs, let the running ones finish within the drain time, and put back
+        those that do not. Done once; `stop` does it too."""
+        if self._draining:
+            return
+        self._draining = True
+        for timer in self._back_off.values():
+            timer.cancel()
+        busy = {execution.worker for execution in self._executions.values()}
+        for lane, worker in self._lanes.items():
+            if worker not in busy:
+                lane.cancel()
+        if self._lanes:
+            _, late = await asyncio.wait(self._lanes, timeout=self._limits.drain_s)
+            for execution in list(self._executions.values()):
+                execution.end("drain")
+            if late:
+                await asyncio.wait(late, timeout=self._limits.cancel_grace_s + 2)
+
+    async def stop(self) -> None:
+        """Drain, then end."""
+        await self.drain()
+        for lane in self._lanes:
+            lane.cancel()
+        await asyncio.gather(*self._lanes, return_exceptions=True)
+        self._lanes.clear()
+
+    def end(self, job_id: str) -> None:
+        """End a running attempt because its job was cancelled."""
+        execution = self._executions.get(job_id)
+        if execution is not None:
+            execution.end("cancel")
+
+    def owns(self, job_id: str) -> bool:
+        """Whether the job runs, or waits for its back-off to pass."""
+        return job_id in self._executions or job_id in self._back_off
+
+    # --- one lane ---------------------------------------------------------------------------
+
+    async def _serve(self, worker: Worker) -> None:
+        while not self._draining:
+            await worker.wait_ready()
+            job_id = await self._queue.take(
+                worker.kind, lambda: worker.is_ready and not self._draining
+            )
+            if job_id is None:
+                continue
+            execution = Execution(job_id, worker, self._limits.cancel_grace_s)
+            self._executions[job_id] = execution
+            again: tuple[Job, float] | None = None
+            try:
+                again = await self._attempt(execution)
+            except Exception:  # noqa: BLE001 - the lane lives on, the reconciler puts the row back
+                _log.exception("attempt broke down", job=job_id)
+            finally:
+                del self._executions[job_id]
+                await self._queue.finish(job_id)
+            if again is not None:
+                self._enqueue_later(*again)
+
+    async def _attempt(self, execution: Execution) -> tuple[Job, float] | None:
+        """Run one attempt; return the job if it shall be queued again, and after how long."""
+        rows = self._ledger.read("SELECT * FROM job WHERE id = ?", execution.job_id)
+        if not rows or rows[0]["state"] != "queued":
+            return None
+        job = Job.from_row(rows[0])
+        execution.attempt = job.attempt + 1
+        execution.token = identifiers.token()
+        if not await self._transitions.claim(job, execution.token, execution.worker.name):
+            return None
+        scratch = self._scratch / f"{job.id}-{execution.attempt}"
+        begun = time.monotonic()
+        try:
+            _make(scratch)
+            done = await execution.run(job, self._files(job), scratch)
+        except WorkerLost:
+            done = {"state": "lost"}
+        except (KinoError, OSError) as error:
+            problem = invocation.problem_of(error)
+            done = {"state": "failed", "problem": problem, "retryable": problem["retryable"]}
+        try:
+            wait = await self._outcomes.record(
+                execution, job, done, scratch, time.monotonic() - begun
+            )
+            return None if wait is None else (job, wait)
+        finally:
+            await _remove(scratch)
+
+    def _files(self, job: Job) -> dict[str, dict[str, Any]]:
+        """The file behind each reference. Raises `UnknownName` if an asset was deleted."""
+        files = {}
+        for reference in job.inputs:
+            asset = self._assets.require(reference)
+            file = InputFile(
+                self._assets.path(asset), asset.kind, asset.media_type, asset.file_name
+            )
+            files[reference] = file.as_json()
+        return files
+
+    def _report(self, worker: Worker, message: wire.Message, binary: bytes) -> None:
+        """What a worker says of the job that it has; anything else is not listened to."""
+        job_id = message["job"]
+        execution = self._executions.get(job_id)
+        if execution is None or execution.worker is not worker or execution.reason is not None:
+            return
+        if message["t"] == "preview":
+            self._events.show(job_id, binary)
+        elif message["t"] == "log":
+            self._events.publish(job_id, "log", {"message": str(message["message"])})
+        elif message["t"] == "progress":
+            done, total = float(message["done"]), float(message["total"])
+            fraction = min(max(done / total, 0.0), 1.0) if total > 0 else 0.0
+            data = {"fraction": fraction, "done": done, "total": total, "node": message["node"]}
+            self._events.publish(job_id, "progress", data)
+
+    def _enqueue_later(self, job: Job, seconds: float) -> None:
+        """Queue the job again when *seconds* of the loop's clock have passed."""
+
+        def enqueue() -> None:
+            del self._back_off[job.id]
+            task = asyncio.ensure_future(self._queue.enqueue(job.id, job.capability, job.priority))
+            self._tasks.add(task)
+            task.add_done_callback(self._tasks.discard)
+
+        loop = asyncio.get_running_loop()
+        self._back_off[job.id] = loop.call_later(seconds, enqueue)
+
+
+def _make(folder: Path) -> None:
+    folder.mkdir()
+
+
+def _remove_if_empty(folder: Path) -> bool:
+    try:
+        folder.rmdir()
+    except FileNotFoundError:
+        return True
+    except OSError:
+        return False
+    return True
+
+
+async def _remove(folder: Path) -> None:
+    """Remove an attempt's folder; nearly always it is empty by then."""
+    if not _remove_if_empty(folder):
+        await asyncio.to_thread(shutil.rmtree, folder, ignore_errors=True)

@@ -1,0 +1,177 @@
+"""Transitions: every change of a job's state, each in one transaction and at this one place.
+
+Knows: which change is allowed from which state, what must be durable, and the event of each.
+Does not know: why a job changes (``services.jobs`` and ``services.runner`` do).
+
+A change is a conditional update; if it matches no row, nothing is written and nobody is told.
+Whoever runs an attempt proves it by its token: a late or woken worker changes nothing.
+"""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Sequence
+from typing import Any
+
+from backend.services.event import EventType
+from backend.services.events import Events
+from backend.services.job import Job, State
+from backend.services.ledger import Ledger, Statement
+
+
+def _json(value: Any) -> str:
+    return json.dumps(value, separators=(",", ":"), ensure_ascii=False)
+
+
+class Transitions:
+    """Changes jobs. Every method returns whether the change happened."""
+
+    def __init__(self, ledger: Ledger, events: Events) -> None:
+        self._ledger = ledger
+        self._events = events
+
+    async def submit(self, job: Job, idempotency_key: str | None, body_hash: str | None) -> bool:
+        """Write a new job. False if the idempotency key is taken."""
+        insert = (
+            "INSERT INTO job (id, operation, version, params, inputs, metadata, capability,"
+            " priority, state, max_attempts, timeout_s, created, idempotency_key, body_hash)"
+            " VALUES (?, ?, ?, ?, ?, ?, ?, ?, 'queued', ?, ?, ?, ?, ?)"
+            " ON CONFLICT (idempotency_key) WHERE idempotency_key IS NOT NULL DO NOTHING"
+            " RETURNING id"
+        )
+        args = (
+            *(job.id, job.operation, job.version, _json(job.params), _json(job.inputs)),
+            *(_json(job.metadata), job.capability, job.priority, job.max_attempts),
+            *(job.timeout_s, job.created, idempotency_key, body_hash),
+        )
+        data = {"operation": job.operation, "priority": job.priority}
+        return await self._change(job.id, "queued", data, (insert, args), first=True)
+
+    async def claim(self, job: Job, token: str, owner: str) -> bool:
+        """Begin the next attempt. Not durable: a claim that is lost is claimed again."""
+        attempt = job.attempt + 1
+        update = (
+            "UPDATE job SET state = 'running', attempt = ?, token = ?, owner = ?, started = ?"
+            " WHERE id = ? AND state = 'queued' AND attempt = ? RETURNING id"
+        )
+        args = (attempt, token, owner, time.time(), job.id, job.attempt)
+        data = {"attempt": attempt, "max_attempts": job.max_attempts, "worker": owner}
+        return await self._change(job.id, "started", data, (update, args), durable=False)
+
+    async def finish(
+        self,
+        job_id: str,
+        token: str | None,
+        state: State,
+        *,
+        result: dict[str, Any] | None = None,
+        error: dict[str, Any] | None = None,
+        execution_s: float | None = None,
+        more: Sequence[Statement] = (),
+    ) -> bool:
+        """End a running job, together with *more* (the rows of its assets)."""
+        update = (
+            "UPDATE job SET state = ?, result = ?, error = ?, finished = ?, execution_s = ?,"
+            " token = NULL WHERE id = ? AND token IS ? AND state = 'running' RETURNING id"
+        )
+        args = (
+            *(state, None if result is None else _json(result)),
+            *(None if error is None else _json(error), time.time(), execution_s, job_id, token),
+        )
+        data: dict[str, Any] = {"execution_s": execution_s}
+        if error is not None:
+            data["error"] = error
+        event: Any = state
+        return await self._change(job_id, event, data, (update, args), more=more)
+
+    async def requeue(
+        self,
+        job_id: str,
+        token: str | None,
+        *,
+        error: dict[str, Any] | None,
+        wait_s: float = 0.0,
+        refund: bool = False,
+    ) -> bool:
+        """Put a running job back. *refund*: the attempt was none of its own and does not count.
+        Not durable: a job that is still 'running' at the next start is put back then."""
+        update = (
+            "UPDATE job SET state = 'queued', token = NULL, owner = NULL, started = NULL,"
+            " attempt = attempt - ?"
+            " WHERE id = ? AND token IS ? AND state = 'running' RETURNING id"
+        )
+        data: dict[str, Any] = {"in_s": round(wait_s, 3)}
+        if error is not None:
+            data["error"] = error
+        return await self._change(
+            job_id, "retry", data, (update, (int(refund), job_id, token)), durable=False
+        )
+
+    async def cancel_queued(self, job_id: str) -> bool:
+        """End a job that waits."""
+        update = (
+            "UPDATE job SET state = 'cancelled', finished = ?, cancel_requested = 1"
+            " WHERE id = ? AND state = 'queued' RETURNING id"
+        )
+        return await self._change(job_id, "cancelled", {}, (update, (time.time(), job_id)))
+
+    async def request_cancel(self, job_id: str) -> bool:
+        """Remember, over a crash, that a running job shall end."""
+        rows = await self._ledger.write(
+            (
+                "UPDATE job SET cancel_requested = 1 WHERE id = ? AND state = 'running'"
+                " RETURNING id",
+                (job_id,),
+            )
+        )
+        return bool(rows[0])
+
+    async def resubmit(self, job_id: str, max_attempts: int) -> bool:
+        """Queue a failed or cancelled job again, with all its attempts."""
+        update = (
+            "UPDATE job SET state = 'queued', attempt = 0, max_attempts = ?, error = NULL,"
+            " cancel_requested = 0, started = NULL, finished = NULL, execution_s = NULL"
+            " WHERE id = ? AND state IN ('failed', 'cancelled') RETURNING id"
+        )
+        return await self._change(
+            job_id, "queued", {"again": True}, (update, (max_attempts, job_id))
+        )
+
+    async def delete(self, job_id: str) -> bool:
+        """Remove a job that has ended, and its events."""
+        rows = await self._ledger.write(
+            (
+                "DELETE FROM job WHERE id = ? AND state IN ('succeeded', 'failed', 'cancelled')"
+                " RETURNING id",
+                (job_id,),
+            ),
+            ("DELETE FROM job_event WHERE job_id = ? RETURNING seq", (job_id,)),
+            fenced=True,
+        )
+        return bool(rows[0])
+
+    async def _change(
+        self,
+        job_id: str,
+        type_: EventType,
+        data: dict[str, Any],
+        update: Statement,
+        *,
+        more: Sequence[Statement] = (),
+        durable: bool = True,
+        first: bool = False,
+    ) -> bool:
+        event, statements = self._events.milestone(job_id, type_, data, first=first)
+        try:
+            rows = await self._ledger.write(
+                update, *more, *statements, durable=durable, fenced=True
+            )
+        except Exception:
+            self._events.forget(event)
+            raise
+        if not rows[0]:
+            self._events.forget(event)
+            return False
+        self._events.announce(event)
+        return True

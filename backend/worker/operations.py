@@ -1,0 +1,79 @@
+"""What the ``cpu`` and ``comfy`` workers do: run the operations that plugins declare.
+
+Knows: the plugin host of this process, the lane, and which jobs were asked to end.
+Does not know: how an operation works, or how ComfyUI is booted (``worker.engine``).
+"""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+from backend.bricks import lane
+from backend.config import Settings
+from backend.operations import Operation
+from backend.services.plugin_host import PluginHost
+from backend.wire import Message
+from backend.worker import engine
+from backend.worker.outbox import Outbox
+from backend.worker.run import run
+
+
+class OperationHandler:
+    """Loads plugins, and ComfyUI if this worker is of that kind; runs one job after another."""
+
+    def __init__(self, kind: Literal["cpu", "comfy"], settings: Settings, outbox: Outbox) -> None:
+        self._kind = kind
+        self._settings = settings
+        self._outbox = outbox
+        self._host = PluginHost(kind, settings, settings.data_dir)
+        self._operations: dict[str, Operation[..., Any]] = {}
+        self._asked_to_end: set[tuple[str, int]] = set()
+        self._current: tuple[str, int] | None = None
+
+    def start(self) -> Message:
+        """Load plugins, then ComfyUI. A plugin or a ComfyUI that fails is reported, not fatal."""
+        self._stage("plugins")
+        self._host.load()
+        comfyui: Message | None = None
+        if self._kind == "comfy":
+            comfyui = engine.start(self._settings, self._host, self._stage)
+        self._host.start()
+        unavailable: dict[str, dict[str, str]] = {}
+        for name, (operation, _, why) in self._host.operations.items():
+            if operation.needs.runs_on != self._kind:
+                continue
+            why = why or engine.unmet(operation.needs, comfyui)
+            if why is None:
+                self._operations[name] = operation
+            else:
+                unavailable[name] = why.as_json()
+        return {
+            "unavailable": unavailable,
+            "plugins": [record.as_json() for record in self._host.plugins],
+            "comfyui": comfyui,
+        }
+
+    def handle(self, message: Message) -> Message:
+        attempt = self._current = (message["job"], message["attempt"])
+        try:
+            return run(
+                message,
+                self._operations,
+                self._outbox,
+                lambda: attempt in self._asked_to_end,
+                lane.current().run,
+            )
+        finally:
+            self._current = None
+            self._asked_to_end.discard(attempt)
+
+    def interrupt(self, job_id: str, attempt: int) -> None:
+        self._asked_to_end.add((job_id, attempt))
+        if self._current == (job_id, attempt):
+            lane.current().interrupt(job_id)
+
+    def stop(self) -> None:
+        self._host.stop()
+
+    def _stage(self, stage: str) -> None:
+        self._outbox.send({"t": "loading", "stage": stage})

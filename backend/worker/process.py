@@ -1,0 +1,84 @@
+"""The loop of a worker process: a thread that reads, and one lane, the main thread, that works.
+
+Knows: the order of the messages: init, hello, loading …, ready, then one job after another.
+Does not know: what a job is (a `Handler` does).
+"""
+
+from __future__ import annotations
+
+import os
+import threading
+from queue import SimpleQueue
+from typing import Protocol
+
+from backend.config import Settings
+from backend.logs import configure
+from backend.wire import Message, WireError
+from backend.worker.outbox import Outbox
+
+
+class Handler(Protocol):
+    """What one kind of worker does."""
+
+    def start(self) -> Message:
+        """Load everything; return the fields of the ``ready`` message."""
+        ...
+
+    def handle(self, message: Message) -> Message:
+        """Do one job; return the fields of its ``done`` message. Never raises ``Exception``."""
+        ...
+
+    def interrupt(self, job_id: str, attempt: int) -> None:
+        """Called from the reading thread: this attempt shall end soon."""
+        ...
+
+    def stop(self) -> None:
+        """Called once, at the end."""
+        ...
+
+
+def handler_for(kind: str, settings: Settings, outbox: Outbox) -> Handler:
+    """The handler of a kind of worker; imports only what this kind needs."""
+    if kind == "ingest":
+        from backend.worker.ingest import IngestHandler
+
+        return IngestHandler()
+    from backend.worker.operations import OperationHandler
+
+    return OperationHandler("comfy" if kind == "comfy" else "cpu", settings, outbox)
+
+
+class Process:
+    """One worker process."""
+
+    def __init__(self, outbox: Outbox) -> None:
+        self._outbox = outbox
+        self._inbox: SimpleQueue[Message | None] = SimpleQueue()
+        self._handler: Handler | None = None
+
+    def serve(self) -> None:
+        """Serve the parent until it says ``stop``; if it goes away, end at once."""
+        init, _ = self._outbox.receive()
+        settings = Settings(**init["settings"])
+        configure(settings.log_level, "json")
+        self._outbox.send({"t": "hello", "pid": os.getpid()})
+        self._handler = handler_for(init["kind"], settings, self._outbox)
+        threading.Thread(target=self._read, name="reader", daemon=True).start()
+        self._outbox.send({"t": "ready", **self._handler.start()})
+        while (message := self._inbox.get()) is not None:
+            self._outbox.send({"t": "done", **self._handler.handle(message)})
+        self._handler.stop()
+
+    def _read(self) -> None:
+        while True:
+            try:
+                message, _ = self._outbox.receive()
+            except WireError:
+                os._exit(1)
+            if message["t"] == "cancel":
+                if self._handler is not None:
+                    self._handler.interrupt(message["job"], message["attempt"])
+            elif message["t"] == "stop":
+                self._inbox.put(None)
+            else:
+                self._inbox.put(message)

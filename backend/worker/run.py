@@ -1,0 +1,96 @@
+"""One job in a worker: bind the parameters, call the operation, store what it returns.
+
+Knows: the ``run`` and ``done`` messages, and what a context sends while the operation runs.
+Does not know: where operations come from, or what the parent makes of the result.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any, Final
+
+from backend.context import Cancelled, Context, scratch_in
+from backend.errors import OperationUnavailable
+from backend.media.image import Image
+from backend.operations import Operation
+from backend.services import invocation
+from backend.wire import Message
+from backend.worker.outbox import Outbox
+from backend.worker.preview import jpeg
+
+_PROGRESS_S: Final = 0.02
+_PREVIEW_S: Final = 0.25
+
+Call = Callable[[Callable[[], Any], str, Context], Any]
+"""Runs a function for a job with a context: directly, or on ComfyUI's lane."""
+
+
+class Reports:
+    """What a running job says to the parent: progress at most every 20 ms, the last always."""
+
+    def __init__(self, job_id: str, outbox: Outbox) -> None:
+        self._job_id = job_id
+        self._outbox = outbox
+        self._sent = self._shown = float("-inf")
+        self._held: Message | None = None
+
+    def progress(self, done: float, total: float, node: str | None) -> None:
+        self._held = {
+            "t": "progress", "job": self._job_id, "done": done, "total": total, "node": node,
+        }  # fmt: skip
+        if time.monotonic() - self._sent >= _PROGRESS_S:
+            self.flush()
+
+    def flush(self) -> None:
+        """Send the progress that was held back."""
+        if self._held is not None:
+            held, self._held = self._held, None
+            self._outbox.send(held)
+            self._sent = time.monotonic()
+
+    def preview(self, image: Image) -> None:
+        if time.monotonic() - self._shown >= _PREVIEW_S:
+            self._outbox.send({"t": "preview", "job": self._job_id}, jpeg(image))
+            self._shown = time.monotonic()
+
+    def log(self, message: str) -> None:
+        self._outbox.send({"t": "log", "job": self._job_id, "message": message[:2000]})
+
+
+def run(
+    message: Message,
+    operations: Mapping[str, Operation[..., Any]],
+    outbox: Outbox,
+    is_cancelled: Callable[[], bool],
+    call: Call,
+) -> Message:
+    """Run the job of a ``run`` message; return the fields of its ``done`` message."""
+    job_id, folder = message["job"], Path(message["scratch"])
+    about = {"job": job_id, "attempt": message["attempt"]}
+    reports = Reports(job_id, outbox)
+    context = Context(reports.progress, reports.preview, reports.log, is_cancelled)
+    try:
+        operation = _find(operations, message["operation"])
+        with scratch_in(folder):
+            arguments = invocation.bind(operation, message["params"], message["files"], context)
+            context.checkpoint()
+            returned = call(lambda: operation(**arguments), job_id, context)
+            reports.flush()
+            result = invocation.result_of(operation, returned, folder)
+    except Cancelled:
+        return {**about, "state": "cancelled"}
+    except (Exception, SystemExit, KeyboardInterrupt) as error:  # noqa: BLE001 - foreign code; `problem_of` logs it
+        reports.flush()
+        problem = invocation.problem_of(error)
+        return {**about, "state": "failed", "problem": problem, "retryable": problem["retryable"]}
+    return {**about, "state": "succeeded", "result": result}
+
+
+def _find(operations: Mapping[str, Operation[..., Any]], name: str) -> Operation[..., Any]:
+    if name not in operations:
+        raise OperationUnavailable(
+            f"this worker has no operation {name!r}", remedy="See /v1/operations for its state."
+        )
+    return operations[name]

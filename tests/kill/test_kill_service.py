@@ -1,0 +1,19 @@
+"""kill -9 of the whole service at random points, with clients that keep a journal."""
+
+from __future__ import annotations
+
+import pytest
+
+
+def test_a_killed_service_keeps_its_promises_short(kill_loops) -> None:
+    """4 kills: what was answered with 202 is there after the restart and ends once."""
+    verdict, _ = kill_loops.service(jobs=60, kills=4, seconds=60)
+    assert verdict.states == {"succeeded": 60}
+
+
+@pytest.mark.contract
+@pytest.mark.timeout(600)
+def test_a_killed_service_keeps_its_promises(kill_loops) -> None:
+    """20 kills under steady load: nothing accepted is lost, nothing ends twice."""
+    verdict, _ = kill_loops.service(jobs=300, kills=20, seconds=300)
+    assert verdict.states == {"succeeded": 300}

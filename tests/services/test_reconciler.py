@@ -1,0 +1,111 @@
+"""The reconciler: the queue is rebuilt from the ledger, and kept in agreement with it."""
+
+from __future__ import annotations
+
+import asyncio
+
+from backend.services import identifiers
+from backend.services.ledger import Ledger
+
+
+async def leave_behind(folder, **columns) -> str:
+    """A row as a service that was killed leaves it."""
+    folder.mkdir(parents=True, exist_ok=True)
+    ledger = Ledger(folder / "ledger.sqlite3")
+    await ledger.start()
+    row = {
+        "id": identifiers.job_id(), "operation": "test.sleep", "version": 1, "metadata": "{}",
+        "params": '{"steps": 1, "duration_ms": 0.0}', "inputs": "[]", "capability": "cpu",
+        "priority": 0, "state": "queued", "max_attempts": 2, "timeout_s": 60, "created": 0,
+    } | columns  # fmt: skip
+    marks = ", ".join("?" * len(row))
+    await ledger.write(
+        (f"INSERT INTO job ({', '.join(row)}) VALUES ({marks})", tuple(row.values())),
+        (
+            "INSERT INTO job_event (job_id, seq, time, type, data)"
+            " VALUES (?, 1, 0, 'queued', '{}')",
+            (row["id"],),
+        ),
+    )
+    await ledger.close()
+    return str(row["id"])
+
+
+async def test_queued_jobs_run_after_a_restart(open_house, tmp_path) -> None:
+    """What was accepted before a crash runs after the next start, oldest first."""
+    ids = [await leave_behind(tmp_path / "data") for _ in range(5)]
+    house = await open_house(tmp_path / "data")
+    ended = [await house.jobs.wait(job_id, 20) for job_id in ids]
+    assert [job.state for job in ended] == ["succeeded"] * 5
+    starts = [job.started for job in ended]
+    assert starts == sorted(starts)
+
+
+async def test_a_job_that_ran_during_the_crash_is_tried_again(open_house, tmp_path) -> None:
+    """A running row without an owner counts as a crash and gets its next attempt."""
+    job_id = await leave_behind(tmp_path / "data", state="running", attempt=1, token="lost")
+    house = await open_house(tmp_path / "data")
+    job = await house.jobs.wait(job_id, 20)
+    assert (job.state, job.attempt) == ("succeeded", 2)
+    assert house.types(job_id) == ["queued", "retry", "started", "succeeded"]
+
+
+async def test_a_job_without_attempts_left_fails(open_house, tmp_path) -> None:
+    """A job that has crashed twice is not tried a third time."""
+    job_id = await leave_behind(tmp_path / "data", state="running", attempt=2, token="lost")
+    house = await open_house(tmp_path / "data")
+    job = await house.jobs.wait(job_id, 20)
+    assert (job.state, job.error["type"]) == ("failed", "/v1/problems/worker-crashed")
+
+
+async def test_a_cancelled_job_stays_cancelled_over_a_crash(open_house, tmp_path) -> None:
+    """A cancel that was accepted before a crash is carried out after it."""
+    job_id = await leave_behind(
+        tmp_path / "data", state="running", attempt=1, token="lost", cancel_requested=1
+    )
+    house = await open_house(tmp_path / "data")
+    assert house.jobs.get(job_id).state == "cancelled"
+
+
+async def test_a_job_missing_in_the_queue_is_put_back(house) -> None:
+    """Queued rows that the queue has lost are found and run."""
+    await house.pool.processes[0].wait_ready()
+    blocker = await house.submit("test.sleep", steps=1, duration_ms=200)
+    job = await house.submit("test.sleep")
+    await house.queue.cancel(job.id)
+    assert await house.reconciler.reconcile() == 1
+    assert await house.reconciler.reconcile() == 0
+    assert (await house.jobs.wait(job.id, 20)).state == "succeeded"
+    assert (await house.jobs.wait(blocker.id, 20)).attempt == 1
+
+
+async def test_an_attempt_without_an_owner_is_buried(house) -> None:
+    """A running row that nobody runs is put back; those that do run are left alone."""
+    job = await house.submit("test.sleep", steps=1, duration_ms=500)
+    async with asyncio.timeout(20):
+        while house.jobs.get(job.id).state != "running":
+            await asyncio.sleep(0.01)
+    assert await house.reconciler.reconcile() == 0
+    await house.ledger.write(("UPDATE job SET token = 'foreign' WHERE id = ?", (job.id,)))
+    async with asyncio.timeout(20):
+        while house.runner.owns(job.id):
+            await asyncio.sleep(0.01)
+    assert await house.reconciler.reconcile() == 2  # put back in the ledger, then in the queue
+    ended = await house.jobs.wait(job.id, 20)
+    assert (ended.state, ended.attempt) == ("succeeded", 2)
+
+
+async def test_what_waits_long_gains_priority(house, monkeypatch) -> None:
+    """A job of low priority overtakes newer ones of a higher priority after some minutes."""
+    blocker = await house.submit("test.sleep", steps=1, duration_ms=60000)
+    old = await house.submit("test.sleep")
+    await house.reconciler.reconcile()
+    loop = asyncio.get_running_loop()
+    now = loop.time
+    monkeypatch.setattr(loop, "time", lambda: now() + 200)
+    await house.reconciler.reconcile()
+    monkeypatch.undo()
+    newer, _ = await house.jobs.submit("test.sleep", {}, priority=2)
+    await house.jobs.cancel(blocker.id)
+    ended = [await house.jobs.wait(job.id, 20) for job in (old, newer)]
+    assert ended[0].started < ended[1].started
