@@ -1,0 +1,18 @@
+"""The `kino` command: where a process of ours begins.
+
+Knows: which function the console script and ``python -m backend`` call.
+Does not know: any command (``backend.cli`` holds them).
+"""
+
+from __future__ import annotations
+
+from backend.cli.application import application
+
+
+def main() -> None:
+    """Run the command line; leaves by ``SystemExit`` with the exit status."""
+    application(prog_name="kino")
+
+
+if __name__ == "__main__":
+    main()

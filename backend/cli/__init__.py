@@ -1,0 +1,1 @@
+"""The command line: every door's operations, jobs and assets by way of the HTTP API."""

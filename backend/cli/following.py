@@ -1,0 +1,151 @@
+"""A job from its submit to its end, as one command sees it.
+
+Knows: Ctrl-C, lost connections, and the deadline of the wait.
+Does not know: parameters, and what is done with the result.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import signal
+import threading
+import time
+import uuid
+from collections.abc import Callable, Iterator
+from types import FrameType
+from typing import TYPE_CHECKING, Any, Final
+
+from backend.cli.client import ANSWER_S, segment
+from backend.cli.display import note
+from backend.cli.failure import Failure, Unreachable, from_problem
+
+if TYPE_CHECKING:
+    from backend.cli.client import Client
+    from backend.cli.progress import Bar
+
+ENDED: Final = frozenset({"succeeded", "failed", "cancelled"})
+RECONNECT_S: Final = 60.0
+"""A service that is gone for so long, while a job is followed, is given up."""
+
+CANCEL_S: Final = 45.0
+"""Longest wait for a cancelled job's end; a worker that does not listen is killed before."""
+
+PAUSE_S: Final = 0.25
+Job = dict[str, Any]
+
+
+def submit(client: Client, operation: str, params: dict[str, Any]) -> Job:
+    """Make a job. If the connection breaks, it is asked for again, and still made only once."""
+    headers = {"Idempotency-Key": f"kino-cli-{uuid.uuid4()}"}
+    path = f"/v1/operations/{segment(operation)}"
+    try:
+        job: Job = client.post(path, params, headers)
+    except Unreachable:
+        job = client.post(path, params, headers)
+    return job
+
+
+def submit_and_follow(
+    client: Client, operation: str, params: dict[str, Any], bar: Bar, seconds: float
+) -> Job:
+    """Run an operation; return the ended job.
+
+    Ctrl-C cancels the job, waits for its end, and then raises ``KeyboardInterrupt`` as usual.
+    """
+    job: Job | None = None
+    try:
+        with _interrupts_held():
+            job = submit(client, operation, params)
+        return follow(client, job, bar, seconds)
+    except KeyboardInterrupt:
+        if job is not None:
+            _cancel(client, job["id"])
+        raise
+
+
+def follow(client: Client, job: Job, bar: Bar, seconds: float) -> Job:
+    """Show a job's events until it has ended; return it as it is then.
+
+    Raises `Failure` when *seconds* are over (the job goes on), `Unreachable` if the service stays
+    away.
+    """
+    end = time.monotonic() + seconds
+    path, after, lost = f"/v1/jobs/{segment(job['id'])}", 0, None
+    while True:
+        try:
+            after = _listen(client, path, after, end, lambda e: bar.event(job["operation"], e))
+            now: Job = client.get(path)
+            if now["state"] in ENDED:
+                return now
+            lost = None
+        except Unreachable as failure:
+            lost = lost or time.monotonic()
+            if time.monotonic() > min(lost + RECONNECT_S, end):
+                raise Unreachable(
+                    failure.sentence, f"The job is kept: see `kino jobs wait {job['id']}`."
+                ) from failure
+        if time.monotonic() > end:
+            raise Failure(
+                f"{job['id']} has not ended within {seconds:g} s and goes on",
+                f"See `kino jobs wait {job['id']}`, or cancel it: `kino jobs cancel {job['id']}`.",
+            )
+        time.sleep(PAUSE_S)
+
+
+def _listen(
+    client: Client, path: str, after: int, end: float, show: Callable[[dict[str, Any]], None]
+) -> int:
+    """Show events until their stream ends or the time is over; the last number seen."""
+    patience = max(min(end - time.monotonic(), ANSWER_S), 0.1)
+    with contextlib.suppress(Unreachable) if patience < ANSWER_S else contextlib.nullcontext():
+        for event in client.events(f"{path}/events", after, patience):
+            if event is not None:
+                after = event["seq"]
+                show(event)
+            if time.monotonic() > end:
+                break
+    return after
+
+
+def finish(job: Job) -> Job:
+    """The ended job if it succeeded. Raises `Failure` with its problem if it did not."""
+    if job["state"] == "succeeded":
+        return job
+    if job["state"] == "cancelled":
+        raise Failure(f"{job['id']} was cancelled", f"Run it again: `kino jobs retry {job['id']}`.")
+    raise from_problem(job.get("error") or {"detail": f"{job['id']} failed"})
+
+
+def _cancel(client: Client, job_id: str) -> None:
+    note(f"\nkino: cancelling {job_id} …")
+    path, end = f"/v1/jobs/{segment(job_id)}", time.monotonic() + CANCEL_S
+    job = client.ask("POST", f"{path}/cancel")
+    while job["state"] not in ENDED and time.monotonic() < end:
+        job = client.get(path, wait=5)
+    note(f"kino: {job_id} {'is being cancelled' if job['state'] not in ENDED else job['state']}")
+
+
+@contextlib.contextmanager
+def _interrupts_held() -> Iterator[None]:
+    """Ctrl-C waits for the end of the block, so that a job that was made has a known id.
+
+    A second one does not wait.
+    """
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    pressed = False
+
+    def press(_number: int, _frame: FrameType | None) -> None:
+        nonlocal pressed
+        if pressed:
+            raise KeyboardInterrupt
+        pressed = True
+
+    before = signal.signal(signal.SIGINT, press)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
+    if pressed:
+        raise KeyboardInterrupt

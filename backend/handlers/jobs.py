@@ -1,0 +1,71 @@
+"""Jobs over HTTP: list, look, cancel, retry, delete, and fetch what they made.
+
+Knows: the routes, filters and cursors.
+Does not know: how a job runs.
+"""
+
+from __future__ import annotations
+
+from aiohttp import web
+
+from backend.handlers.content import send
+from backend.handlers.keys import ASSETS, JOBS
+from backend.handlers.operations import present
+from backend.handlers.query import JobFilter, Nothing, Wait, read_metadata, read_query
+from backend.handlers.waiting import unless_stopping
+
+
+async def list_jobs(request: web.Request) -> web.Response:
+    asked = read_query(request, JobFilter)
+    page = request.app[JOBS].list(
+        state=asked.state,
+        operation=asked.operation,
+        cursor=asked.cursor,
+        limit=asked.limit,
+        metadata=read_metadata(asked.metadata, "/query/metadata"),
+    )
+    return web.json_response(
+        {"items": [job.as_json() for job in page.items], "next_cursor": page.next_cursor}
+    )
+
+
+async def show_job(request: web.Request) -> web.Response:
+    """The job now, or as soon as it has ended within ``wait`` seconds."""
+    wait = read_query(request, Wait).wait
+    job = request.app[JOBS].get(request.match_info["id"])
+    if wait:
+        job = await unless_stopping(request.app, request.app[JOBS].wait(job.id, wait)) or job
+    return present(job)
+
+
+async def cancel_job(request: web.Request) -> web.Response:
+    read_query(request, Nothing)
+    return present(await request.app[JOBS].cancel(request.match_info["id"]))
+
+
+async def retry_job(request: web.Request) -> web.Response:
+    read_query(request, Nothing)
+    return present(await request.app[JOBS].retry(request.match_info["id"]), 202)
+
+
+async def delete_job(request: web.Request) -> web.Response:
+    read_query(request, Nothing)
+    await request.app[JOBS].delete(request.match_info["id"])
+    return web.Response(status=204)
+
+
+async def fetch_output(request: web.Request) -> web.StreamResponse:
+    read_query(request, Nothing)
+    asset = request.app[JOBS].output(request.match_info["id"], request.match_info["name"])
+    return await send(request, asset, request.app[ASSETS].path(asset))
+
+
+def routes() -> list[web.RouteDef]:
+    return [
+        web.get("/v1/jobs", list_jobs),
+        web.get("/v1/jobs/{id}", show_job),
+        web.delete("/v1/jobs/{id}", delete_job),
+        web.post("/v1/jobs/{id}/cancel", cancel_job),
+        web.post("/v1/jobs/{id}/retry", retry_job),
+        web.get("/v1/jobs/{id}/outputs/{name}", fetch_output),
+    ]

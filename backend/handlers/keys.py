@@ -1,0 +1,45 @@
+"""The typed keys under which the application holds its services.
+
+Knows: which services there are.
+Does not know: how they are built (``backend.app`` does).
+"""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING, Final
+
+from aiohttp import web
+
+if TYPE_CHECKING:
+    from backend.config import Settings
+    from backend.handlers.access import Access
+    from backend.handlers.catalogue import Catalogue
+    from backend.handlers.metrics import Metrics
+    from backend.services.assets import Assets
+    from backend.services.events import Events
+    from backend.services.jobs import Jobs
+    from backend.services.ledger import Ledger
+    from backend.services.plugin_host import PluginHost
+    from backend.services.registry import Registry
+    from backend.services.runner import Runner
+    from backend.services.worker_pool import WorkerPool
+
+SETTINGS: Final[web.AppKey[Settings]] = web.AppKey("settings")
+ACCESS: Final[web.AppKey[Access]] = web.AppKey("access")
+ASSETS: Final[web.AppKey[Assets]] = web.AppKey("assets")
+CATALOGUE: Final[web.AppKey[Catalogue]] = web.AppKey("catalogue")
+EVENTS: Final[web.AppKey[Events]] = web.AppKey("events")
+JOBS: Final[web.AppKey[Jobs]] = web.AppKey("jobs")
+LEDGER: Final[web.AppKey[Ledger]] = web.AppKey("ledger")
+METRICS: Final[web.AppKey[Metrics]] = web.AppKey("metrics")
+PLUGINS: Final[web.AppKey[PluginHost]] = web.AppKey("plugins")
+REGISTRY: Final[web.AppKey[Registry]] = web.AppKey("registry")
+RUNNER: Final[web.AppKey[Runner]] = web.AppKey("runner")
+WORKERS: Final[web.AppKey[WorkerPool]] = web.AppKey("workers")
+STOPPING: Final[web.AppKey[asyncio.Event]] = web.AppKey("stopping")
+"""Set when the service is about to close its connections; waits and streams then end."""
+
+REQUEST_ID: Final[web.RequestKey[str]] = web.RequestKey("request_id")
+KEY_NAME: Final[web.RequestKey[str]] = web.RequestKey("key_name")
+CORS_ORIGIN: Final[web.RequestKey[str]] = web.RequestKey("cors_origin")

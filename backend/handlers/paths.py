@@ -1,0 +1,124 @@
+"""Every route that is the same in each service, as OpenAPI shows it.
+
+Knows: templates, queries, shapes and statuses; a test compares them with the real routes.
+Does not know: the operations' own paths, which depend on the plugins.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from typing import Any, Final
+
+from pydantic import BaseModel
+
+from backend.handlers import shapes
+from backend.handlers.query import (
+    After,
+    AssetFilter,
+    FileName,
+    JobFilter,
+    Nothing,
+    Query,
+    Resume,
+    Wait,
+)
+
+BINARY: Final[dict[str, Any]] = {"schema": {"type": "string", "format": "binary"}}
+ANY: Final = "application/octet-stream"
+UPLOAD: Final[dict[str, Any]] = {
+    ANY: BINARY,
+    "multipart/form-data": {
+        "schema": {
+            "type": "object",
+            "required": ["file"],
+            "properties": {"file": {"type": "string", "format": "binary"}},
+        }
+    },
+}
+MESSAGE: Final[dict[str, Any]] = {"application/json": {"schema": {"type": "object"}}}
+
+
+@dataclass(frozen=True, slots=True)
+class Path:
+    """One method of one path."""
+
+    method: str
+    template: str
+    id: str
+    summary: str
+    answer: str
+    shape: type[BaseModel] | None = None
+    media_type: str | None = None
+    status: int = 200
+    query: type[Query] = Nothing
+    headers: type[Query] | None = None
+    problems: tuple[int, ...] = (404,)
+    body: dict[str, Any] | None = None
+
+    @property
+    def names(self) -> list[str]:
+        return re.findall(r"\{(\w+)\}", self.template)
+
+    @property
+    def tag(self) -> str:
+        parts = self.template.split("/")
+        return parts[2] if self.template.startswith("/v1/") else "service"
+
+
+_JOB: Final = "/v1/jobs/{id}"
+_ASSET: Final = "/v1/assets/{id}"
+_OPERATIONS: Final = "/v1/operations"
+
+FIXED: Final = (
+    Path("get", _OPERATIONS, "list_operations", "Every operation.", "All operations.",
+         shapes.OperationList),
+    Path("get", _OPERATIONS + "/{name}", "describe_operation", "One operation.",
+         "The operation.", shapes.OperationDescription),
+    Path("get", "/v1/jobs", "list_jobs", "Jobs, newest first.", "A page of jobs.",
+         shapes.JobPage, query=JobFilter, problems=(400, 422)),
+    Path("get", _JOB, "get_job", "One job, or wait for its end.", "The job.", shapes.Job,
+         query=Wait, problems=(404, 422)),
+    Path("delete", _JOB, "delete_job", "Forget a job that has ended.", "Deleted.",
+         status=204, problems=(404, 409)),
+    Path("post", _JOB + "/cancel", "cancel_job", "Ask a job to stop.", "The job.", shapes.Job),
+    Path("post", _JOB + "/retry", "retry_job", "Run a job that failed once more.", "The job.",
+         shapes.Job, status=202, problems=(404, 409)),
+    Path("get", _JOB + "/events", "follow_job", "The job's events, replayed and live.",
+         "Server-sent events.", media_type="text/event-stream", query=After, headers=Resume,
+         problems=(404, 422)),
+    Path("get", _JOB + "/preview", "get_preview", "The newest preview of a running job.",
+         "A JPEG.", media_type="image/jpeg"),
+    Path("get", _JOB + "/outputs/{name}", "get_output", "A file that a job made.", "The file.",
+         media_type=ANY, problems=(404, 416)),
+    Path("post", "/v1/assets", "upload_asset", "Upload one file.", "The asset.", shapes.Asset,
+         status=201, query=FileName, problems=(400, 408, 413, 415, 422, 507), body=UPLOAD),
+    Path("get", "/v1/assets", "list_assets", "Assets, newest first.", "A page of assets.",
+         shapes.AssetPage, query=AssetFilter, problems=(422,)),
+    Path("get", _ASSET, "get_asset", "One asset.", "The asset.", shapes.Asset),
+    Path("delete", _ASSET, "delete_asset", "Delete an asset.", "Deleted.", status=204,
+         problems=(404, 409)),
+    Path("get", _ASSET + "/content", "get_content", "The file of an asset.", "The file.",
+         media_type=ANY, problems=(404, 416)),
+    Path("get", "/v1/plugins", "list_plugins", "Every plugin, and why any is absent.",
+         "All plugins.", shapes.Report, problems=()),
+    Path("get", "/v1/system", "get_system", "Versions, workers, devices, queue and disk.",
+         "The system.", shapes.Report, problems=()),
+    Path("get", "/v1/problems", "list_problems", "Every kind of problem.", "All kinds.",
+         shapes.ProblemList, problems=()),
+    Path("get", "/v1/problems/{slug}", "explain_problem", "One kind of problem.", "The kind.",
+         shapes.ProblemKind),
+    Path("get", "/healthz", "healthz", "Whether the process lives.", "It lives.",
+         shapes.Report, problems=()),
+    Path("get", "/readyz", "readyz", "Whether every worker is ready.", "All are ready.",
+         shapes.Report, problems=(503,)),
+    Path("get", "/metrics", "metrics", "Figures for Prometheus.", "The figures.",
+         media_type="text/plain", problems=()),
+    Path("post", "/mcp", "mcp", "Operations as MCP tools.", "A JSON-RPC answer.",
+         shapes.Report, problems=(400, 415), body=MESSAGE),
+    Path("get", "/openapi.json", "openapi", "This document.", "OpenAPI 3.1.",
+         shapes.Report, problems=()),
+    Path("get", "/docs", "docs", "The operations as a page.", "A page.",
+         media_type="text/html", problems=()),
+    Path("get", "/", "welcome", "Where things are.", "Links.", shapes.Report, problems=()),
+)  # fmt: skip

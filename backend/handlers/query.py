@@ -1,0 +1,150 @@
+"""Query strings and headers, read as strictly as a body.
+
+Knows: how one pydantic model describes a route's query or headers, for reading and for OpenAPI.
+Does not know: any particular route.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Final, Literal, TypeVar
+
+from aiohttp import web
+from annotated_types import Ge, Le, MaxLen
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from backend.errors import FieldError, InvalidParameters
+from backend.operations import read_json
+
+MAX_WAIT_S: Final = 600.0
+METADATA_BYTES: Final = 4096
+JobState = Literal["queued", "running", "succeeded", "failed", "cancelled"]
+
+
+class Query(BaseModel):
+    """Base of query and header models. Values are text, so numbers are read from text."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+
+class Nothing(Query):
+    """A route that takes no query."""
+
+
+class Wait(Query):
+    wait: Annotated[float, Ge(0), Le(MAX_WAIT_S)] = Field(
+        0.0, description="Seconds to wait for the result before answering 202."
+    )
+
+
+class Submission(Query):
+    """Headers of a submit."""
+
+    idempotency_key: Annotated[str, MaxLen(255)] | None = Field(
+        None,
+        alias="Idempotency-Key",
+        min_length=1,
+        description="The same key with the same body gives the same job.",
+    )
+    priority: Annotated[int, Ge(-100), Le(100)] = Field(
+        0, alias="Kino-Priority", description="Higher runs first."
+    )
+    metadata: Annotated[str, MaxLen(METADATA_BYTES)] | None = Field(
+        None,
+        alias="Kino-Metadata",
+        description="A JSON object of at most 4 KiB; echoed on the job and usable as a filter.",
+    )
+
+
+class Cursor(Query):
+    cursor: Annotated[str, MaxLen(200)] | None = Field(
+        None, description="next_cursor of the page before."
+    )
+    limit: Annotated[int, Ge(1), Le(200)] = Field(50, description="Items on a page.")
+
+
+class JobFilter(Cursor):
+    state: JobState | None = Field(None, description="Only jobs in this state.")
+    operation: Annotated[str, MaxLen(200)] | None = Field(
+        None, description="Only jobs of this operation."
+    )
+    metadata: Annotated[str, MaxLen(METADATA_BYTES)] | None = Field(
+        None, description="Only jobs whose metadata hold all pairs of this JSON object."
+    )
+
+
+class AssetFilter(Cursor):
+    kind: Annotated[str, MaxLen(40)] | None = Field(None, description="Only assets of this kind.")
+
+
+class After(Query):
+    after: Annotated[int, Ge(0)] = Field(0, description="Replay events that come after this one.")
+
+
+class Resume(Query):
+    """The header by which a client of events resumes."""
+
+    last_event_id: Annotated[int, Ge(0)] | None = Field(
+        None, alias="Last-Event-ID", description="The last number seen; wins over 'after'."
+    )
+
+
+class FileName(Query):
+    file_name: str | None = Field(None, description="The file's name; a label, never a path.")
+
+
+Q = TypeVar("Q", bound=Query)
+
+
+def read_query(request: web.Request, model: type[Q]) -> Q:
+    """The query string as *model*. Raises 422 with pointers below ``/query``."""
+    given: dict[str, str] = {}
+    for name, value in request.query.items():
+        if name in given:
+            raise _broken("/query/" + name, "duplicate", "the parameter stands twice")
+        given[name] = value
+    return _read(given, model, "/query")
+
+
+def read_headers(request: web.Request, model: type[Q]) -> Q:
+    """The headers that *model* names. Raises 422 with pointers below ``/headers``."""
+    given: dict[str, str] = {}
+    for field in model.model_fields.values():
+        values = request.headers.getall(str(field.alias), [])
+        if len(values) > 1:
+            raise _broken(f"/headers/{field.alias}", "duplicate", "the header stands twice")
+        if values:
+            given[str(field.alias)] = values[0]
+    return _read(given, model, "/headers")
+
+
+def read_metadata(text: str | None, pointer: str) -> dict[str, Any] | None:
+    """Metadata out of a header or a query. Raises 400 or 422."""
+    if text is None:
+        return None
+    value = read_json(text.encode("utf-8", "surrogateescape"))
+    if not isinstance(value, dict):
+        raise _broken(pointer, "dict_type", "metadata are a JSON object")
+    return value
+
+
+def _read(given: dict[str, str], model: type[Q], pointer: str) -> Q:
+    for name, value in given.items():
+        if "\x00" in value:
+            raise _broken(f"{pointer}/{name}", "null_character", "a null character is not accepted")
+    try:
+        return model.model_validate(given)
+    except ValidationError as error:
+        found = [
+            FieldError(
+                "/".join([pointer, *(str(part) for part in item["loc"])]),
+                str(item["type"]),
+                str(item["msg"]),
+            )
+            for item in error.errors(include_input=False, include_url=False, include_context=False)
+        ]
+        first = f"{found[0].pointer}: {found[0].message}"
+        raise InvalidParameters(f"The request breaks a rule: {first}", errors=found) from error
+
+
+def _broken(pointer: str, rule: str, message: str) -> InvalidParameters:
+    return InvalidParameters(f"{pointer}: {message}", errors=[FieldError(pointer, rule, message)])

@@ -1,0 +1,98 @@
+#!/usr/bin/env python3
+"""Measure Kino from outside: against the stock ComfyUI server, and against its own promises.
+
+Knows: the rows, and where results are written.
+Does not know: how a row measures (``bench_rows``).
+
+Every row starts its own servers with their defaults: no durability promise is switched off, and
+each request differs from all others, so that no cache answers. Ratios are taken within one run,
+in turns, because machines differ and are noisy::
+
+    python scripts/bench.py                    # every row; a table, and bench-results/latest.json
+    python scripts/bench.py pictures start     # some rows
+    python scripts/bench.py --write            # and docs/bench.md
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Final
+
+from bench_rows import long_mix, pictures, service
+from bench_rows.figures import Figure, as_json, table, write_page
+from bench_rows.servers import ROOT, NotMeasured
+
+Row = Callable[[Path], list[Figure]]
+
+ROWS: Final[dict[str, tuple[Row, str]]] = {
+    "pictures": (
+        pictures.measure,
+        "from submit to bytes in hand of a 64x64 EmptyImage → SaveImage, one after the other and "
+        "eight at a time. Kino: `POST /v1/operations/workflows.run?wait=30` and GET of the output, "
+        "every job in the ledger and every result in the asset store, synced to disk. Stock: "
+        "ComfyUI's own server from the same tree, asked as its websocket example does; it keeps "
+        "nothing. Floor: a bare aiohttp server in front of a `PromptExecutor`. CPU is user and "
+        "system time of all processes of a side, divided by its requests.",
+    ),
+    "start": (
+        service.measure_start,
+        "from launch until `/healthz` answers; the API process at rest once every worker is ready.",
+    ),
+    "dispatch": (
+        service.measure_dispatch,
+        "from before the POST, at the client, to the `started` of the job, on an idle worker.",
+    ),
+    "long-mix": (
+        long_mix.measure,
+        "a `mixer.mix` of four two-hour tracks to 48 kHz; the largest USS of the worker meanwhile.",
+    ),
+}
+
+
+def main() -> int:
+    """Measure the rows asked for; 0 if every target is met, else 1."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawTextHelpFormatter
+    )
+    parser.add_argument("rows", nargs="*", metavar="ROW", help=f"of: {', '.join(ROWS)} (all)")
+    parser.add_argument("--write", action="store_true", help="write docs/bench.md too")
+    parser.add_argument("--results", type=Path, default=ROOT / "bench-results")
+    parser.add_argument("--scratch", type=Path, help="where servers keep their files")
+    asked = parser.parse_args()
+    if unknown := set(asked.rows) - set(ROWS):
+        parser.error(f"there is no row {', '.join(sorted(unknown))}")
+    names = asked.rows or list(ROWS)
+
+    figures = measure(names, asked.scratch)
+    print("\n" + table(figures))
+    asked.results.mkdir(parents=True, exist_ok=True)
+    (asked.results / "latest.json").write_text(as_json(figures), encoding="utf-8")
+    if asked.write:
+        explained = [(name, ROWS[name][1]) for name in names]
+        write_page(figures, explained, ROOT / "docs" / "bench.md")
+    return 1 if any(figure.met is False for figure in figures) else 0
+
+
+def measure(names: list[str], scratch: Path | None) -> list[Figure]:
+    """Measure each row in a folder of its own; what cannot be measured is said and left out."""
+    figures: list[Figure] = []
+    for name in names:
+        start = time.monotonic()
+        print(f"  … {name}", flush=True)
+        with tempfile.TemporaryDirectory(prefix="kino-bench-", dir=scratch) as folder:
+            try:
+                figures += ROWS[name][0](Path(folder))
+            except NotMeasured as reason:
+                print(f"  ! {name} was not measured: {reason}", flush=True)
+                continue
+        print(f"  ✓ {name} ({time.monotonic() - start:.0f} s)", flush=True)
+    return figures
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,123 @@
+"""Fixtures that every test may use: running services, shared where a test only reads.
+
+Knows: one shared service of each sort for the whole run, also across xdist's processes.
+Does not know: what a test does with it. A test that kills, fills or configures launches its own.
+"""
+
+from __future__ import annotations
+
+import array
+import contextlib
+import io
+import itertools
+import json
+import math
+import shutil
+import tempfile
+import wave
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from filelock import FileLock
+
+from backend.testing.service import Service, end_by_id
+
+SHARED = pytest.StashKey[Path]()
+STARTED = pytest.StashKey[list[Service]]()
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Choose the folder of the shared services; xdist's workers are told by the controller."""
+    given = getattr(config, "workerinput", {}).get("kino_shared")
+    config.stash[SHARED] = Path(given or tempfile.mkdtemp(prefix="kino-tests-"))
+    config.stash[STARTED] = []
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_configure_node(node) -> None:
+    node.workerinput["kino_shared"] = str(node.config.stash[SHARED])
+
+
+def pytest_unconfigure(config: pytest.Config) -> None:
+    """The controller ends what any process of the run has started."""
+    if hasattr(config, "workerinput") or SHARED not in config.stash:
+        return
+    folder = config.stash[SHARED]
+    for note in folder.glob("*.json"):
+        end_by_id(json.loads(note.read_text())["pid"])
+    shutil.rmtree(folder, ignore_errors=True)
+
+
+def _shared(config: pytest.Config, name: str, **settings: object) -> Service:
+    """The run's one service called *name*: started by whoever comes first."""
+    folder = config.stash[SHARED]
+    note = folder / f"{name}.json"
+    with FileLock(folder / f"{name}.lock", timeout=180):
+        if not note.exists():
+            made = Service.start(folder / name, **settings)
+            config.stash[STARTED].append(made)  # held until the end, or Python would warn
+            # told only now, and whole: others read it under the same lock
+            note.write_text(json.dumps({"url": made.url, "pid": made.pid}))
+        known = json.loads(note.read_text())
+    service = folder / name
+    return Service(known["url"], known["pid"], service / "data", service / "stderr.log")
+
+
+@pytest.fixture(scope="session")
+def service(request: pytest.FixtureRequest) -> Service:
+    """The shared service with both workers and the real ComfyUI, ready. Only for reading tests."""
+    shared = _shared(request.config, "service", workers=["cpu", "comfy"])
+    shared.wait_ready(seconds=170)
+    return shared
+
+
+@pytest.fixture(scope="session")
+def cpu_service(request: pytest.FixtureRequest) -> Service:
+    """The shared service with the cpu worker alone, ready. Only for reading tests."""
+    shared = _shared(request.config, "cpu_service", workers=["cpu"])
+    shared.wait_ready()
+    return shared
+
+
+@pytest.fixture
+def launch(tmp_path: Path) -> Iterator[Callable[..., Service]]:
+    """Start services of the test's own: ``launch(workers=["cpu"], …)``; killed at the end."""
+    started: list[Service] = []
+    numbers = itertools.count(1)
+
+    def start(*, folder: Path | None = None, **settings: object) -> Service:
+        settings.setdefault("workers", ["cpu"])
+        made = Service.start(folder or tmp_path / f"service-{next(numbers)}", **settings)
+        started.append(made)
+        return made
+
+    yield start
+    with contextlib.ExitStack() as ends:
+        for each in started:
+            ends.callback(each.kill)
+
+
+def wav(seconds: float = 0.1, hz: float = 440.0, rate: int = 8000) -> bytes:
+    """A 16-bit mono WAV file with a tone."""
+    frames = int(seconds * rate)
+    tone = [int(12_000 * math.sin(2 * math.pi * hz * n / rate)) for n in range(frames)]
+    out = io.BytesIO()
+    with wave.open(out, "wb") as file:
+        file.setnchannels(1)
+        file.setsampwidth(2)
+        file.setframerate(rate)
+        file.writeframes(array.array("h", tone).tobytes())
+    return out.getvalue()
+
+
+@pytest.fixture(scope="session")
+def make_wav() -> Callable[..., bytes]:
+    return wav
+
+
+@pytest.fixture(scope="session")
+def tone(cpu_service: Service) -> Any:
+    """A short tone in the shared service; its asset's JSON."""
+    return cpu_service.upload(wav(), "tone.wav")
