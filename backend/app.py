@@ -177,10 +177,17 @@ def create(settings: Settings, parts: Iterable[Part] = PARTS) -> web.Application
     app[METRICS] = metrics.Metrics()
     app[STOPPING] = asyncio.Event()
     app.on_response_prepare.append(access.add_headers)
+    app.on_shutdown.append(_release)
     for module in (operations, jobs, events, assets, system, problems, metrics, openapi, docs, mcp):
         app.add_routes(module.routes())
     app.cleanup_ctx.extend(parts)
     return app
+
+
+async def _release(app: web.Application) -> None:
+    """Answer everybody who waits for a job; aiohttp then awaits the requests that are left."""
+    if EVENTS in app:
+        app[EVENTS].release()
 
 
 def serve(settings: Settings) -> int:
@@ -214,11 +221,11 @@ async def _serve(settings: Settings) -> None:
             sys.stdout.write(f"Kino listens on {listening.address(sockets[0])} (see /docs)\n")
             sys.stdout.flush()
             await signals.get()
+            app[STOPPING].set()
             await _drain(app, signals)
             for server in servers:
                 server.close()
         finally:
-            app[STOPPING].set()
             await runner.cleanup()
     log.info("stopped")
 

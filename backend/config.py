@@ -168,6 +168,12 @@ class Settings(BaseSettings):
     api_keys: list[SecretStr] = Field(
         [], description="Accepted API keys, as a JSON list of 'name:sha256-of-key'."
     )
+    url: str | None = Field(
+        None, description="Where the command line finds Kino; by default at host and port."
+    )
+    api_key: SecretStr | None = Field(
+        None, description="The API key that the command line shows to the service."
+    )
     allowed_hosts: list[str] = Field(
         [], description="Further Host names that requests may be addressed to."
     )
@@ -213,6 +219,13 @@ class Settings(BaseSettings):
         if "plugin_settings" in init_settings.init_kwargs:
             return own  # a worker: what its parent sent is all there is
         return (*own, PluginValues(settings_cls, toml, dotenv_settings, env_settings))
+
+    @property
+    def service_url(self) -> str:
+        """Where the command line finds the service."""
+        everywhere = {"0.0.0.0": "127.0.0.1", "::": "[::1]", "": "127.0.0.1"}
+        host = f"[{self.host}]" if ":" in self.host else self.host
+        return self.url or f"http://{everywhere.get(self.host, host)}:{self.port or 8190}"
 
     @property
     def comfyui_path(self) -> Path:

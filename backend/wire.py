@@ -51,6 +51,20 @@ def _parse(text: bytes) -> Message:
     return message
 
 
+def unpack(data: bytes | bytearray) -> tuple[Message, bytes, int] | None:
+    """The frame at the beginning of *data* and its length, or None while it is not whole.
+
+    Raises `WireError` for what is not a frame.
+    """
+    if len(data) < HEADER.size:
+        return None
+    text, binary = _lengths(bytes(data[: HEADER.size]))
+    middle, end = HEADER.size + text, HEADER.size + text + binary
+    if len(data) < end:
+        return None
+    return _parse(bytes(data[HEADER.size : middle])), bytes(data[middle:end]), end
+
+
 async def receive(reader: asyncio.StreamReader) -> tuple[Message, bytes]:
     """Wait for one frame. Raises `WireError` when the other side is gone."""
     try:

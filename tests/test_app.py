@@ -119,6 +119,14 @@ def test_what_cannot_be(tmp_path, settings, words):
     assert words in refused(tmp_path, **settings)
 
 
+def test_a_damaged_ledger(tmp_path):
+    """A ledger that is no database stops the start, and is left as it is."""
+    (tmp_path / "data").mkdir()
+    (tmp_path / "data" / "kino.db").write_bytes(b"not a database at all")
+    assert "the ledger cannot be used" in refused(tmp_path)
+    assert (tmp_path / "data" / "kino.db").read_bytes() == b"not a database at all"
+
+
 def test_sigterm_loses_nothing(launch, make_wav):
     """SIGTERM ends with 0, workers and all; every accepted job is there after the next start."""
     service = launch()

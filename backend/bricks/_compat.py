@@ -7,9 +7,9 @@ Does not know: version numbers. A probe looks at the thing itself, never at a ve
 from __future__ import annotations
 
 import ast
-import asyncio
 import inspect
 from collections.abc import Callable, Mapping
+from functools import lru_cache
 from pathlib import Path
 from typing import Any, Final
 
@@ -58,17 +58,6 @@ def accepted(function: Callable[..., Any], arguments: Mapping[str, Any]) -> dict
     """Those of *arguments* that *function* has a parameter for."""
     parameters = inspect.signature(function).parameters
     return {name: value for name, value in arguments.items() if name in parameters}
-
-
-def settle(value: Any) -> Any:
-    """The value itself, or what it becomes when awaited: many verbs turned asynchronous."""
-    if not inspect.isawaitable(value):
-        return value
-
-    async def wait() -> Any:
-        return await value
-
-    return asyncio.run(wait())
 
 
 def optional(name: str) -> Any | None:
@@ -121,14 +110,29 @@ def new_executor(server: Any) -> Any:
     return execution.PromptExecutor(server, **accepted(execution.PromptExecutor.__init__, wanted))
 
 
-def validate_prompt(prompt_id: str, prompt: dict[str, Any]) -> tuple[bool, Any, list[str], Any]:
-    """ComfyUI's own validation: ``(ok, error, output ids, errors by node)``. Changes *prompt*."""
+def validate_prompt(prompt_id: str, prompt: dict[str, Any]) -> Any:
+    """ComfyUI's own validation, or something to await: ``(ok, error, outputs, errors by node)``.
+
+    Changes *prompt*.
+    """
     validate = module("execution").validate_prompt
-    arguments = (prompt_id, prompt, None)[: len(inspect.signature(validate).parameters)]
-    if "prompt_id" not in inspect.signature(validate).parameters:
-        arguments = (prompt,)
-    ok, error, outputs, node_errors = settle(validate(*arguments))
-    return ok, error, list(outputs), node_errors
+    names = _parameters(validate)
+    if "prompt_id" not in names:
+        return validate(prompt)
+    return validate(*(prompt_id, prompt, None)[: len(names)])
+
+
+@lru_cache(maxsize=64)
+def _parameters(function: Callable[..., Any]) -> tuple[str, ...]:
+    return tuple(inspect.signature(function).parameters)
+
+
+def execute(
+    executor: Any, prompt: dict[str, Any], prompt_id: str, extra: Mapping[str, Any], outputs: Any
+) -> Any:
+    """Run *prompt*, or give something to await that does; the executor holds the result."""
+    run = getattr(executor, "execute_async", executor.execute)
+    return run(prompt, prompt_id, dict(extra), outputs)
 
 
 def executing_node() -> str | None:

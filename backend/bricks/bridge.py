@@ -9,11 +9,12 @@ bits; these two carry the samples themselves.
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Mapping
 from typing import Any, ClassVar, Final
 
-from backend.bricks import _compat, graph_run, sockets
+from backend.bricks import _compat, checks, graph_run, sockets
 from backend.bricks._comfy import module
-from backend.bricks.engine import Produced
+from backend.bricks.engine import Graph, Produced
 from backend.bricks.node_classes import register_node
 from backend.errors import FieldError, InvalidParameters, OperationFailed
 from backend.media.image import Image
@@ -52,8 +53,25 @@ def _given(kind: str, value: MediaValue) -> Any:
         transparent = sockets.transparency(value)
         if transparent is not None:
             return sockets.to_socket(transparent)
-    blocker = module("comfy_execution.graph_utils").ExecutionBlocker
-    return blocker(f"the asset is of kind {value.kind}, so the output {kind} gives nothing")
+    return module("comfy_execution.graph_utils").ExecutionBlocker(_misfit(kind, value))
+
+
+def _misfit(kind: str, value: MediaValue) -> str:
+    return f"the asset is of kind {value.kind}, so the output {kind} gives nothing"
+
+
+def foreign_assets(graph: Graph, assets: Mapping[str, MediaValue]) -> Iterator[FieldError]:
+    """Every link to an output that the asset of its ``KinoLoadAsset`` is not of the kind for."""
+    for node_id in graph:
+        for name, source, slot in checks.links(graph, node_id):
+            loader = graph[source]
+            value = assets.get(str(loader["inputs"].get("asset")))
+            if loader["class_type"] == LOAD and value is not None and value.kind != KINDS[slot]:
+                where = checks.pointer(source, "inputs", "asset")
+                told = (
+                    f"{checks.label(graph, node_id)}, input {name}: {_misfit(KINDS[slot], value)}"
+                )
+                yield FieldError(where, "asset", told)
 
 
 class SaveAsset:

@@ -10,15 +10,16 @@ of the older run. What they depend on stays cached.
 from __future__ import annotations
 
 import logging
+import shutil
 import tempfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from backend.bricks import _compat, checks, graph_run, session, validation
+from backend.bricks import _compat, bridge, checks, graph_run, session, validation
 from backend.bricks._comfy import module
-from backend.bricks.engine import Graph, GraphResult, Produced
+from backend.bricks.engine import Graph, GraphResult
 from backend.bricks.graph_run import GraphRun
 from backend.bricks.history import Collector
 from backend.bricks.interruption import out_of_memory
@@ -99,13 +100,16 @@ class ComfyEngine:
         with graph_run.running_graph(here):
             prompt, notes = fill_defaults(graph)
             outputs = validation.validate(prompt, running.job_id)
-            own = Path(tempfile.mkdtemp(prefix="graph-", dir=folder))
-            with _folders(own) as collector, self._listening(here, prompt):
+            with _folders(folder) as collector, self._listening(here, prompt):
                 history = self._execute(prompt, outputs, here)
                 found = [*here.saved, *collector.collect(history)]
         order = {node_id: place for place, node_id in enumerate(prompt)}
         found.sort(key=lambda item: order.get(item.node_id, len(order)))
-        return _result(found, [*notes, *here.blocked, *collector.warnings], here)
+        if not found and here.blocked:
+            # most likely an asset stands where another kind is due: that is the caller's to mend
+            checks.refuse(list(bridge.foreign_assets(prompt, assets)))
+            raise OperationFailed(f"The graph gave nothing: {here.blocked[0]}")
+        return GraphResult(tuple(found), (*notes, *here.blocked, *collector.warnings))
 
     @contextmanager
     def _listening(self, here: GraphRun, prompt: Prompt) -> Iterator[None]:
@@ -126,7 +130,7 @@ class ComfyEngine:
         executor, job_id = self._executor, here.running.job_id
         extra = {"client_id": job_id, "preview_method": "auto"}
         try:
-            executor.execute(prompt, job_id, extra, outputs)
+            session.settle(_compat.execute(executor, prompt, job_id, extra, outputs))
         except BaseException:
             # it was left in the middle: nothing that it holds can be trusted
             executor.reset()
@@ -139,26 +143,32 @@ class ComfyEngine:
 
 
 @contextmanager
-def _folders(own: Path) -> Iterator[Collector]:
-    """Within this block ComfyUI writes its outputs below *own*."""
+def _folders(folder: Path) -> Iterator[Collector]:
+    """Within this block ComfyUI writes into a new folder in *folder*, removed if this fails."""
     folder_paths = module("folder_paths")
     before = folder_paths.get_output_directory(), folder_paths.get_temp_directory()
-    output, temporary = own / "output", own / "temp"
-    output.mkdir()
+    output = _new_folder(folder)
+    temporary = output / "temp"
     temporary.mkdir()
     folder_paths.set_output_directory(str(output))
     folder_paths.set_temp_directory(str(temporary))
     try:
         yield Collector(output, temporary)
+    except BaseException:
+        shutil.rmtree(output, ignore_errors=True)
+        raise
     finally:
         folder_paths.set_output_directory(before[0])
         folder_paths.set_temp_directory(before[1])
 
 
-def _result(found: list[Produced], warnings: list[str], here: GraphRun) -> GraphResult:
-    if not found and here.blocked:
-        raise OperationFailed(f"The graph gave nothing: {here.blocked[0]}")
-    return GraphResult(tuple(found), tuple(warnings))
+def _new_folder(folder: Path) -> Path:
+    new = folder / "graph"
+    try:
+        new.mkdir()
+    except FileExistsError:
+        return Path(tempfile.mkdtemp(prefix="graph-", dir=folder))
+    return new
 
 
 def _raise_failure(messages: list[Any], prompt: Prompt, here: GraphRun) -> None:

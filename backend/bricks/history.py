@@ -21,7 +21,7 @@ class Collector:
     """Turns the history of one run into values; files outside of its folders are not its own."""
 
     def __init__(self, output: Path, temporary: Path) -> None:
-        self._folders = {"output": output.resolve(), "temp": temporary.resolve()}
+        self._folders = {"output": output, "temp": temporary}
         self.warnings: list[str] = []
 
     def collect(self, history: Mapping[str, Any]) -> list[Produced]:
@@ -50,8 +50,10 @@ class Collector:
         folder = self._folders.get(str(item.get("type")))
         if folder is None:
             return None
-        path = (folder / str(item.get("subfolder") or "") / str(item["filename"])).resolve()
-        if not path.is_relative_to(folder) or not path.is_file():
+        path = folder / str(item.get("subfolder") or "") / str(item["filename"])
+        # an absolute part starts anew; a link could lead anywhere
+        inside = path.is_relative_to(folder) and ".." not in path.parts
+        if not inside or path.is_symlink() or not path.is_file():
             self.warnings.append(f"node {node_id} names a file that it did not write")
             return None
         return path

@@ -93,7 +93,7 @@ def call_node(name: str, **inputs: Any) -> tuple[Any, ...]:
         raise TypeError(f"{name} needs the executor; run it in a graph")
     given = {**_defaults(found, inputs), **inputs}
     target = found if _compat.is_v3(found) else found()
-    result = _compat.settle(getattr(target, found.FUNCTION)(**given))
+    result = session.settle(getattr(target, found.FUNCTION)(**given))
     return _outputs(name, result)
 
 

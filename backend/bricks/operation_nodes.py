@@ -165,7 +165,6 @@ def _socket_type(output: Output) -> str:
 
 def _build(call: Call, name: str, category: str) -> type:
     """A V1 node class around *call*."""
-    types = widgets.input_types(call.slots)
 
     def run(self: object, **given: Any) -> tuple[Any, ...]:
         return call(given)
@@ -174,12 +173,15 @@ def _build(call: Call, name: str, category: str) -> type:
     description = operation.description
     if call.unavailable is not None:
         description = f"Not available: {call.unavailable.reason}. {call.unavailable.remedy}"
+    # NaN equals nothing, itself included: what is not pure is never taken from ComfyUI's cache
+    changed = {} if operation.pure else {"IS_CHANGED": classmethod(lambda cls, **_: float("nan"))}
     return type(
         name,
         (),
         {
+            **changed,
             "__doc__": operation.summary,
-            "INPUT_TYPES": classmethod(lambda cls: types),
+            "INPUT_TYPES": classmethod(lambda cls: widgets.input_types(call.slots)),
             "RETURN_TYPES": tuple(_socket_type(output) for _, output in call.outputs),
             "RETURN_NAMES": tuple(shown for shown, _ in call.outputs),
             "OUTPUT_IS_LIST": tuple(output.arity != "one" for _, output in call.outputs),

@@ -7,13 +7,16 @@ Does not know: how a boot goes (`bricks.boot`), and what is run (`bricks.graph`)
 from __future__ import annotations
 
 import asyncio
+import inspect
+from collections.abc import Awaitable
 from dataclasses import asdict, dataclass
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 from backend.bricks._comfy import TreeFinder
 from backend.bricks.progress import Hook
 from backend.errors import ComfyUIIncompatible
 
+R = TypeVar("R")
 INSTALL: Final = "Run: python3 scripts/comfyui.py install"
 
 
@@ -55,14 +58,36 @@ class Session:
         self.info = info
         self._loop = loop
 
+    def wait(self, work: Awaitable[R]) -> R:
+        """Run *work* to its end on ComfyUI's loop, which runs for nothing else; clear up after it.
+
+        One loop for the life of the process: a new one for each graph costs as much as a node.
+        """
+
+        async def awaited() -> R:
+            return await work
+
+        try:
+            return self._loop.run_until_complete(awaited())
+        finally:
+            left = asyncio.all_tasks(self._loop)
+            for task in left:
+                task.cancel()
+            if left:
+                self._loop.run_until_complete(asyncio.gather(*left, return_exceptions=True))
+
     def drain(self) -> None:
         """Drop what nodes sent to ComfyUI's own web clients: this process has none."""
-        self._loop.run_until_complete(asyncio.sleep(0))
         while not self.server.messages.empty():
             self.server.messages.get_nowait()
 
 
 _session: Session | None = None
+
+
+def settle(value: Any) -> Any:
+    """The value itself, or what it becomes when awaited: many verbs turned asynchronous."""
+    return booted().wait(value) if inspect.isawaitable(value) else value
 
 
 def open_session(session: Session) -> None:

@@ -13,7 +13,7 @@ import copy
 from collections.abc import Collection, Mapping
 from typing import Any, Final
 
-from backend.bricks import _compat, checks, sampling
+from backend.bricks import _compat, checks, sampling, session
 from backend.bricks._comfy import module
 from backend.bricks.engine import Graph
 from backend.bricks.wording import without_paths
@@ -115,7 +115,7 @@ def validate(prompt: Prompt, prompt_id: str) -> list[str]:
     """
     checks.structure(prompt, Catalogue())
     checks.refuse(_sampler_names(prompt))
-    ok, error, outputs, node_errors = _compat.validate_prompt(prompt_id, prompt)
+    ok, error, outputs, node_errors = session.settle(_compat.validate_prompt(prompt_id, prompt))
     found = []
     for node_id, report in (node_errors or {}).items():
         for item in report["errors"]:

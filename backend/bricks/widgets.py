@@ -195,8 +195,12 @@ def assemble(
     """
     placed: dict[Path, Any] = {}
     linked: set[Path] = set()
+    touched = {slot.path[0] for slot in slots if given.get(slot.name) is not None}
     for slot in slots:
         value = given.get(slot.name)
+        if value is None and len(slot.path) > 1 and slot.path[0] in touched:
+            # of a model that is given in part, the rest is what its widgets show
+            value = slot.options.get("default")
         if value is None or (slot.is_json and value == ""):
             continue
         if slot.kind is not None:

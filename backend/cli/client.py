@@ -24,6 +24,7 @@ DECODE_S: Final = 900.0
 """Longest wait for the answer to an upload, as the service decodes the file first."""
 
 BLOCK: Final = 1 << 20
+_WRITTEN: Final = "Write http://HOST:PORT."
 Moved = Callable[[int, int], None]
 """Told ``(bytes so far, bytes in all)`` while a file travels."""
 
@@ -32,17 +33,19 @@ class Client:
     """A service at *url*; each request has a connection of its own."""
 
     def __init__(self, url: str, api_key: str | None = None) -> None:
-        """Raises `Misused` for an address that is none."""
-        parts = urlsplit(url if "//" in url else f"//{url}", scheme="http")
+        """Raises `Misused` for an address or a key that can be none."""
         try:
+            parts = urlsplit(url if "//" in url else f"//{url}", scheme="http")
             self._port = parts.port
         except ValueError as error:
-            raise Misused(f"{url!r} has no port that exists", "Write http://HOST:PORT") from error
+            raise Misused(f"{url!r} is no address of a service", _WRITTEN) from error
         if parts.scheme not in ("http", "https") or not parts.hostname:
-            raise Misused(f"{url!r} is no address of a service", "Write http://HOST:PORT")
+            raise Misused(f"{url!r} is no address of a service", _WRITTEN)
+        if api_key and not (api_key.isascii() and api_key.isprintable()):
+            raise Misused("the API key holds characters that no key has", "Mend KINO_API_KEY.")
         self._secure, self._host = parts.scheme == "https", parts.hostname
-        self._prefix = parts.path.rstrip("/")
-        self.url = f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}{self._prefix}"
+        self._prefix = quote(parts.path.rstrip("/"), safe="/%")
+        self.url = f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}{parts.path.rstrip('/')}"
         self._headers = {"Authorization": f"Bearer {api_key}"} if api_key else {}
 
     # --- JSON -------------------------------------------------------------------------------
@@ -90,7 +93,7 @@ class Client:
                 raise Misused(f"{path} is not a file")
             size = os.fstat(file.fileno()).st_size
             headers = {"Content-Type": "application/octet-stream", "Content-Length": str(size)}
-            target = f"/v1/assets?{urlencode({'file_name': path.name})}"
+            target = f"/v1/assets?{urlencode({'file_name': path.name}, errors='replace')}"
             body = _Reader(file, size, moved)
             with self._exchange("POST", target, body, headers, DECODE_S) as response:
                 return self._understand(response, response.read(), ())
@@ -154,7 +157,8 @@ class Client:
                         raise
                 connection.sock.settimeout(seconds)
                 yield connection.getresponse()
-        except (OSError, http.client.HTTPException) as error:
+        except (OSError, http.client.HTTPException, UnicodeError) as error:
+            # UnicodeError: a host name that can be none
             raise self._unreachable(error) from error
 
     def _unreachable(self, error: Exception) -> Unreachable:

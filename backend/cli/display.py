@@ -12,8 +12,6 @@ import sys
 from collections.abc import Sequence
 from typing import Any
 
-from backend.cli.failure import Failure
-
 Row = Sequence[object]
 
 
@@ -64,9 +62,9 @@ def _pretty(columns: Sequence[str], cells: Sequence[Sequence[str]]) -> None:
     Console().print(shown)
 
 
-def complain(failure: Failure) -> None:
-    """The sentence and the remedy of a failure, on standard error."""
-    note(f"kino: {failure}")
+def short(value: Any) -> str:
+    """A JSON value on one line."""
+    return json.dumps(value, ensure_ascii=not _speaks_unicode())
 
 
 def size(count: int | float) -> str:

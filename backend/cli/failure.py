@@ -33,9 +33,15 @@ class Failure(Exception):
         super().__init__(sentence)
         self.sentence = sentence
         self.remedy = remedy
-        self.problem = problem or {"title": sentence, "detail": sentence, "remedy": remedy}
+        self.problem = problem or {"title": "The command failed", "detail": sentence} | (
+            {"remedy": remedy} if remedy else {}
+        )
+        self.shown = False
+        """Whether standard output already holds the whole story as JSON."""
 
     def __str__(self) -> str:
+        if "\n" in self.sentence:
+            return f"{self.sentence}\n{self.remedy}" if self.remedy else self.sentence
         text = self.sentence if self.sentence[-1:] in ".!?" else f"{self.sentence}."
         return f"{text} {self.remedy}" if self.remedy else text
 
@@ -55,18 +61,15 @@ class Unreachable(Failure):
 def from_problem(problem: Mapping[str, Any]) -> Failure:
     """A problem object (RFC 9457) as a failure: its detail, every broken rule, its remedy."""
     detail = str(problem.get("detail") or problem.get("title") or "The service refused")
-    lines = [_begin(detail)]
+    sentence = detail[:1].upper() + detail[1:]
     errors = problem.get("errors") or []
-    if len(errors) == 1 and errors[0].get("message") in detail:
-        lines = [f"{lines[0].rstrip('.')} (rule: {errors[0].get('rule')})"]
-        errors = []
-    for error in errors:
-        where = error.get("pointer") or "/"
-        lines.append(f"  {where}: {error.get('message')} (rule: {error.get('rule')})")
-    if len(lines) > 1:
-        lines.append("")  # the remedy stands on a line of its own
-    return Failure("\n".join(lines), problem.get("remedy"), problem=problem)
-
-
-def _begin(sentence: str) -> str:
-    return sentence[:1].upper() + sentence[1:]
+    if len(errors) == 1 and errors[0]["message"] in detail:
+        sentence = f"{sentence} (rule: {errors[0]['rule']})"
+    elif errors:
+        # the detail repeats the first of them
+        head = sentence.partition(f": {errors[0]['pointer'] or '/'}: ")[0]
+        told = [
+            f"  {each['pointer'] or '/'}: {each['message']} ({each['rule']})" for each in errors
+        ]
+        sentence = "\n".join([f"{head}:", *told])
+    return Failure(sentence, problem.get("remedy"), problem=problem)

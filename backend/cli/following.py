@@ -107,13 +107,18 @@ def _listen(
     return after
 
 
-def finish(job: Job) -> Job:
-    """The ended job if it succeeded. Raises `Failure` with its problem if it did not."""
+def require_success(job: Job, *, shown: bool) -> None:
+    """Raises `Failure` with its problem if an ended job did not succeed; *shown* says that the job
+    was printed as JSON."""
     if job["state"] == "succeeded":
-        return job
-    if job["state"] == "cancelled":
-        raise Failure(f"{job['id']} was cancelled", f"Run it again: `kino jobs retry {job['id']}`.")
-    raise from_problem(job.get("error") or {"detail": f"{job['id']} failed"})
+        return
+    again = f"Run it again: `kino jobs retry {job['id']}`."
+    failure = Failure(f"{job['id']} was cancelled", again)
+    if job["state"] == "failed":
+        failure = from_problem(job["error"] or {"detail": "the job failed", "remedy": again})
+        failure.sentence = f"{job['id']}: {failure.sentence}"
+    failure.shown = shown
+    raise failure
 
 
 def _cancel(client: Client, job_id: str) -> None:

@@ -21,7 +21,7 @@ DAY_S: Final = 86400.0
 
 Url: TypeAlias = Annotated[
     str | None,
-    typer.Option(help="Kino's address.  [default: KINO_URL, else http://127.0.0.1:8190]"),
+    typer.Option(help="Kino's address; by default KINO_URL, else http://127.0.0.1:8190."),
 ]
 AsJson: TypeAlias = Annotated[bool, typer.Option("--json", help="One JSON document for scripts.")]
 Output: TypeAlias = Annotated[

@@ -37,9 +37,12 @@ class Parameters:
         for word, value in _pairs(words):
             name, meant = self._named(word, value)
             given.setdefault(name, []).append(meant)
-        params = {} if file is None else self._from_file(file)
-        for name, values in given.items():
-            params[name] = self._value(name, values)
+        try:
+            params = {} if file is None else self._from_file(file)
+            for name, values in given.items():
+                params[name] = self._value(name, values)
+        except RecursionError as error:
+            raise Misused("the JSON is nested too deeply") from error
         return params
 
     def _named(self, word: str, value: str | None) -> tuple[str, str | None]:
@@ -76,23 +79,23 @@ class Parameters:
         if isinstance(parsed, list | dict) and types & _NESTED:
             return self._walk(parsed, part, typed=True)
         if types & _NESTED and "string" not in types:
-            return self._nested(name, text, part, types)
+            return None if parsed is None and "null" in types else self._nested(name, text, part)
         if "string" in types:
             # text stays text, unless the parameter takes numbers too and this is one
             number = isinstance(parsed, int | float) and not isinstance(parsed, bool)
             return parsed if number and types & _NUMBERS else text
         return text if parsed is NO_JSON else parsed
 
-    def _nested(self, name: str, text: str, part: Part, types: set[str]) -> Any:
+    def _nested(self, name: str, text: str, part: Part) -> Any:
         """Text for an array or an object that is no JSON array or object itself."""
         items = self._schema.items(part)
-        if text.startswith("@") and not self._schema.media(items):
+        is_list = "array" in self._schema.types(part)
+        of_text = self._schema.media(items) or "string" in self._schema.types(items)
+        if text.startswith("@") and not (is_list and of_text):
             return self._walk(load(text[1:]), part, typed=False)
         if text[:1] in ("[", "{"):
             raise Misused(f"{option(name)} is not JSON: {text[:60]}")
-        if "array" in types:
-            return [self._one(name, text, items)]
-        return None if text == "null" else text
+        return [self._one(name, text, items)] if is_list else text
 
     def _from_file(self, file: str) -> dict[str, Any]:
         value = load(file)

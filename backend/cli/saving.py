@@ -93,8 +93,12 @@ def _settle(temporary: Path, into: Path, name: str) -> Path:
             continue
         except OSError as error:
             raise Failure(f"{path} cannot be written: {error.strerror}") from error
-        temporary.chmod(path.stat().st_mode)
-        temporary.replace(path)
+        try:
+            temporary.chmod(path.stat().st_mode)
+            temporary.replace(path)
+        except OSError as error:
+            path.unlink(missing_ok=True)
+            raise Failure(f"{path} cannot be written: {error.strerror}") from error
         return path
     raise AssertionError("numbers do not end")
 

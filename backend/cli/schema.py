@@ -28,9 +28,10 @@ class Schema:
             return {}
         while (target := part.get("$ref")) is not None:
             beside = {key: value for key, value in part.items() if key != "$ref"}
-            meant = self._root.get("$defs", {}).get(str(target).rpartition("/")[2], {})
+            meant: Part = self._root.get("$defs", {}).get(str(target).rpartition("/")[2], {})
             part = {**meant, **beside}
-        return part
+        found: Part = part
+        return found
 
     def branches(self, part: Any) -> list[Part]:
         """The members of a union, flat; a schema that is none is its own only branch."""

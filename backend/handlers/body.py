@@ -22,6 +22,9 @@ if TYPE_CHECKING:
 JSON: Final = "application/json"
 JSON_DEADLINE_S: Final = 30.0
 CHUNK: Final = 256 * 1024
+GONE: Final = (web.RequestPayloadError, ConnectionError)
+"""What reading raises when the client left in the middle of its body."""
+
 BROKEN_OFF: Final = "the body ended before it was whole"
 BROKEN_FORM: Final = "the multipart body is broken"
 
@@ -66,7 +69,7 @@ async def read_object(request: web.Request) -> bytes:
                     raise too_large
     except TimeoutError as error:
         raise refusal(408) from error
-    except web.RequestPayloadError as error:
+    except GONE as error:
         raise MalformedRequest(BROKEN_OFF) from error
     return bytes(body)
 
@@ -88,7 +91,7 @@ async def raw_chunks(request: web.Request) -> AsyncIterator[bytes]:
     try:
         while chunk := await request.content.readany():
             yield chunk
-    except web.RequestPayloadError as error:
+    except GONE as error:
         raise MalformedRequest(BROKEN_OFF) from error
 
 
@@ -101,7 +104,7 @@ async def first_part(request: web.Request) -> tuple[MultipartReader, object]:
             return form, await form.next()
     except TimeoutError as error:
         raise refusal(408) from error
-    except web.RequestPayloadError as error:
+    except GONE as error:
         raise MalformedRequest(BROKEN_OFF) from error
     except (ValueError, AssertionError) as error:  # aiohttp asserts the boundary
         raise MalformedRequest(BROKEN_FORM) from error
@@ -114,7 +117,7 @@ async def only_part_chunks(form: MultipartReader, part: BodyPartReader) -> Async
             yield bytes(chunk)
         if await form.next() is not None:
             raise MalformedRequest("the form holds more than one field; send one file")
-    except web.RequestPayloadError as error:
+    except GONE as error:
         raise MalformedRequest(BROKEN_OFF) from error
     except ValueError as error:
         raise MalformedRequest(BROKEN_FORM) from error

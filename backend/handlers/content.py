@@ -16,11 +16,15 @@ from aiohttp import hdrs, web
 
 from backend.errors import RequestRefused, UnknownName
 from backend.handlers.problems import problem_response
+from backend.handlers.sending import leaving
 
 if TYPE_CHECKING:
     from backend.services.assets import Asset
 
 BLOCK: Final = 1 << 20
+SMALL: Final = 256 << 10
+"""A file up to this size is read at once: a hop to a thread would cost more than the read."""
+
 STALLED_S: Final = 60.0
 """A reader that takes no byte for so long is closed."""
 
@@ -47,7 +51,7 @@ async def send(request: web.Request, asset: Asset, path: Path) -> web.StreamResp
         return web.Response(status=304, headers=headers)
     headers[hdrs.CONTENT_TYPE] = asset.media_type
     try:
-        file = await asyncio.to_thread(os.open, path, os.O_RDONLY)
+        file = os.open(path, os.O_RDONLY)
     except FileNotFoundError as error:
         raise UnknownName("the content of this asset is gone") from error
     try:
@@ -60,6 +64,9 @@ async def send(request: web.Request, asset: Asset, path: Path) -> web.StreamResp
         if request.headers.get(hdrs.RANGE) and count < size:
             status = 206
             headers[hdrs.CONTENT_RANGE] = f"bytes {first}-{first + count - 1}/{size}"
+        if count <= SMALL:
+            body = os.pread(file, count, first)
+            return web.Response(status=status, headers=headers, body=body)
         return await _stream(
             request, file, first, count, web.StreamResponse(status=status, headers=headers)
         )
@@ -109,17 +116,14 @@ async def _stream(
     if request.method == hdrs.METH_HEAD:
         return response
     end = first + count
-    try:
+    with leaving(request):
         while first < end:
             block = await asyncio.to_thread(os.pread, file, min(BLOCK, end - first), first)
             if not block:
-                raise ConnectionError("the file is shorter than it was")
+                raise OSError("the file is shorter than it was")
             first += len(block)
             async with asyncio.timeout(STALLED_S):
                 await response.write(block)
-    except TimeoutError as error:
-        if request.transport is not None:
-            request.transport.abort()
-        raise ConnectionError("the reader stalled") from error
-    await response.write_eof()
+        async with asyncio.timeout(STALLED_S):
+            await response.write_eof()
     return response

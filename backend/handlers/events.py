@@ -15,9 +15,9 @@ from typing import TYPE_CHECKING, Final
 from aiohttp import web
 
 from backend.errors import UnknownName
-from backend.handlers.keys import EVENTS, JOBS, STOPPING
-from backend.handlers.operations import ENDED
+from backend.handlers.keys import EVENTS, JOBS
 from backend.handlers.query import After, Nothing, Resume, read_headers, read_query
+from backend.handlers.sending import leaving
 
 if TYPE_CHECKING:
     from backend.services.event import Event
@@ -36,34 +36,29 @@ async def follow(request: web.Request) -> web.StreamResponse:
     last_seen = read_headers(request, Resume).last_event_id
     after = after if last_seen is None else last_seen
     job = request.app[JOBS].get(request.match_info["id"])
-    if job.state in ENDED and not request.app[EVENTS].replay(job.id, after):
+    if job.has_ended and not request.app[EVENTS].replay(job.id, after):
         return web.Response(status=204)
     response = web.StreamResponse(
         headers={"Content-Type": "text/event-stream", "X-Accel-Buffering": "no"}
     )
     await response.prepare(request)
-    try:
+    with leaving(request):
         await _forward(request, response, job.id, after)
-    except TimeoutError as error:
-        if request.transport is not None:
-            request.transport.abort()
-        raise ConnectionError("the client does not read") from error
-    await response.write_eof()
+        async with asyncio.timeout(STALLED_S):
+            await response.write_eof()
     return response
 
 
 async def _forward(
     request: web.Request, response: web.StreamResponse, job_id: str, after: int
 ) -> None:
+    """Write events until the stream ends: with the job, or because the service stops."""
     stream = request.app[EVENTS].stream(job_id, after)
-    stopping = asyncio.ensure_future(request.app[STOPPING].wait())
     step: asyncio.Future[Event] | None = None
     try:
-        while not stopping.done():
+        while True:
             step = step or asyncio.ensure_future(anext(stream))
-            await asyncio.wait(
-                (step, stopping), timeout=HEARTBEAT_S, return_when=asyncio.FIRST_COMPLETED
-            )
+            await asyncio.wait((step,), timeout=HEARTBEAT_S)
             line = b": the service lives\n\n"
             if step.done():
                 try:
@@ -74,10 +69,9 @@ async def _forward(
             async with asyncio.timeout(STALLED_S):
                 await response.write(line)
     finally:
-        for task in (step, stopping):
-            if task is not None:
-                task.cancel()
-                await asyncio.gather(task, return_exceptions=True)
+        if step is not None:
+            step.cancel()
+            await asyncio.gather(step, return_exceptions=True)
         if isinstance(stream, AsyncGenerator):
             await stream.aclose()  # leaves the list of followers now, not when collected
 

@@ -12,7 +12,6 @@ from backend.handlers.content import send
 from backend.handlers.keys import ASSETS, JOBS
 from backend.handlers.operations import present
 from backend.handlers.query import JobFilter, Nothing, Wait, read_metadata, read_query
-from backend.handlers.waiting import unless_stopping
 
 
 async def list_jobs(request: web.Request) -> web.Response:
@@ -32,10 +31,8 @@ async def list_jobs(request: web.Request) -> web.Response:
 async def show_job(request: web.Request) -> web.Response:
     """The job now, or as soon as it has ended within ``wait`` seconds."""
     wait = read_query(request, Wait).wait
-    job = request.app[JOBS].get(request.match_info["id"])
-    if wait:
-        job = await unless_stopping(request.app, request.app[JOBS].wait(job.id, wait)) or job
-    return present(job)
+    jobs, job_id = request.app[JOBS], request.match_info["id"]
+    return present(await jobs.wait(job_id, wait) if wait else jobs.get(job_id))
 
 
 async def cancel_job(request: web.Request) -> web.Response:

@@ -38,7 +38,7 @@ REGISTRY: Final[web.AppKey[Registry]] = web.AppKey("registry")
 RUNNER: Final[web.AppKey[Runner]] = web.AppKey("runner")
 WORKERS: Final[web.AppKey[WorkerPool]] = web.AppKey("workers")
 STOPPING: Final[web.AppKey[asyncio.Event]] = web.AppKey("stopping")
-"""Set when the service is about to close its connections; waits and streams then end."""
+"""Set when the service has been told to stop; running jobs and open requests may still end."""
 
 REQUEST_ID: Final[web.RequestKey[str]] = web.RequestKey("request_id")
 KEY_NAME: Final[web.RequestKey[str]] = web.RequestKey("key_name")

@@ -14,10 +14,8 @@ from aiohttp import web
 from backend.errors import KinoError, MalformedRequest
 from backend.handlers import body
 from backend.handlers.keys import CATALOGUE, JOBS
-from backend.handlers.operations import ENDED
 from backend.handlers.query import MAX_WAIT_S, Nothing, read_query
 from backend.handlers.system import kino_version
-from backend.handlers.waiting import unless_stopping
 
 if TYPE_CHECKING:
     from backend.handlers.catalogue import Catalogue
@@ -117,13 +115,13 @@ async def _run(app: web.Application, name: object, arguments: object) -> dict[st
     patience = min(operation.timeout_s, MAX_WAIT_S)
     try:
         job, _ = await app[JOBS].submit(operation.name, arguments)
-        job = await unless_stopping(app, app[JOBS].wait(job.id, patience)) or job
+        job = await app[JOBS].wait(job.id, patience)
     except KinoError as error:
         return _content(error.as_problem(), is_error=True)
     shown = job.as_json()
     if job.state == "succeeded":
         return _content({"job": job.id, **(shown["result"] or {})}, is_error=False)
-    if job.state in ENDED:
+    if job.has_ended:
         return _content(shown["error"] or {"detail": f"the job was {job.state}"}, is_error=True)
     return _content({"job": job.id, "state": job.state, "links": shown["links"]}, is_error=False)
 

@@ -101,9 +101,9 @@ def _run(operation: Operation[..., Any], schemas: dict[str, Schema]) -> Schema:
             "content": {"application/json": {"schema": schemas[operation.name]}},
         },
         "responses": {
-            "200": _json("The job has ended; its result or its error is inside.", job),
+            "200": _json("The job has ended; its result is inside.", job),
             "202": {**_json("The job is kept and will run.", job), "headers": location},
-            **_problems(400, 404, 408, 409, 413, 415, 422, 429, 503, 507),
+            **_problems(400, 404, 408, 409, 413, 415, 422, 429, 500, 502, 503, 504, 507),
         },
     }
 

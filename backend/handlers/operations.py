@@ -12,6 +12,7 @@ from aiohttp import web
 
 from backend.handlers import body
 from backend.handlers.keys import CATALOGUE, JOBS, REGISTRY
+from backend.handlers.problems import problem_answer
 from backend.handlers.query import (
     Nothing,
     Submission,
@@ -20,12 +21,9 @@ from backend.handlers.query import (
     read_metadata,
     read_query,
 )
-from backend.handlers.waiting import unless_stopping
 
 if TYPE_CHECKING:
     from backend.services.jobs import Job
-
-ENDED = frozenset({"succeeded", "failed", "cancelled"})
 
 
 async def list_operations(request: web.Request) -> web.Response:
@@ -44,7 +42,8 @@ async def describe_operation(request: web.Request) -> web.Response:
 
 
 async def run_operation(request: web.Request) -> web.Response:
-    """Submit a job; 200 with the ended job if it ends within ``wait`` seconds, else 202."""
+    """Submit a job. If it ends within ``wait`` seconds: 200 with the job, or its problem if it
+    failed, under the problem's own status; else 202 with the job as it is."""
     wait = read_query(request, Wait).wait
     headers = read_headers(request, Submission)
     metadata = read_metadata(headers.metadata, "/headers/Kino-Metadata")
@@ -56,15 +55,23 @@ async def run_operation(request: web.Request) -> web.Response:
         priority=headers.priority,
         metadata=metadata,
     )
-    if wait and job.state not in ENDED:
-        job = await unless_stopping(request.app, request.app[JOBS].wait(job.id, wait)) or job
-    return present(job, 200 if job.state in ENDED and wait else 202)
+    if wait and not job.has_ended:
+        job = await request.app[JOBS].wait(job.id, wait)
+    if wait and job.state == "failed":
+        return failure(job)
+    return present(job, 200 if wait and job.has_ended else 202)
 
 
 def present(job: Job, status: int = 200) -> web.Response:
     """A job as a response; 201 and 202 say where it can be followed."""
     location = {"Location": f"/v1/jobs/{job.id}"} if status in (201, 202) else None
     return web.json_response(job.as_json(), status=status, headers=location)
+
+
+def failure(job: Job) -> web.Response:
+    """The problem of a job that failed, which also says where the job is."""
+    problem = {**(job.error or {}), "job": job.id}
+    return problem_answer(problem, Location=f"/v1/jobs/{job.id}")
 
 
 def routes() -> list[web.RouteDef]:

@@ -40,14 +40,19 @@ _SENTENCES: Final = {
 
 
 def problem_response(error: KinoError, **headers: str) -> web.Response:
-    """One problem as a response, with the headers that its status asks for."""
-    status = error.http_status
+    """An error as a response."""
+    return problem_answer(error.as_problem(), **headers)
+
+
+def problem_answer(problem: dict[str, Any], **headers: str) -> web.Response:
+    """A problem object as a response, with the headers that its status asks for."""
+    status = int(problem["status"])
     if status == HTTPStatus.UNAUTHORIZED:
         headers["WWW-Authenticate"] = 'Bearer realm="kino"'
     if status in (HTTPStatus.TOO_MANY_REQUESTS, HTTPStatus.SERVICE_UNAVAILABLE):
-        headers["Retry-After"] = str(RETRY_AFTER_S)
+        headers["Retry-After"] = str(problem.get("retry_after_s", RETRY_AFTER_S))
     return web.Response(
-        body=json.dumps(error.as_problem(), allow_nan=False).encode(),
+        body=json.dumps(problem, allow_nan=False).encode(),
         status=status,
         content_type=PROBLEM_TYPE,
         headers=headers,
@@ -77,21 +82,25 @@ def incident(error: BaseException, **known: Any) -> KinoError:
 @web.middleware
 async def problems(request: web.Request, handler: Handler) -> web.StreamResponse:
     """Turn everything that a handler raises into a problem."""
+    headers: dict[str, str] = {}
     try:
         return await handler(request)
     except KinoError as error:
-        return problem_response(error)
+        problem = error
     except web.HTTPException as error:
         if error.status < HTTPStatus.BAD_REQUEST:
             raise
-        allow = error.headers.get("Allow")
-        return problem_response(refusal(error.status), **({"Allow": allow} if allow else {}))
-    except ConnectionError:
-        raise  # the client is gone: nobody is left to be told
+        problem = refusal(error.status)
+        if "Allow" in error.headers:
+            headers["Allow"] = error.headers["Allow"]
     except Exception as error:  # noqa: BLE001 - the last door: logged under an incident id
-        return problem_response(
-            incident(error, method=request.method, request_id=request.get(REQUEST_ID))
-        )
+        problem = incident(error, method=request.method, request_id=request.get(REQUEST_ID))
+    if request.writer.output_size > 0:
+        # a part of another answer is on its way; cut it, so that nobody takes it for the whole
+        if request.transport is not None:
+            request.transport.abort()
+        raise ConnectionError(problem.detail)
+    return problem_response(problem, **headers)
 
 
 def _explain(cls: type[KinoError]) -> dict[str, Any]:

@@ -16,7 +16,7 @@ from typing import Any, Final
 import psutil
 from aiohttp import web
 
-from backend.errors import OperationUnavailable
+from backend.errors import ComfyUIIncompatible, OperationUnavailable
 from backend.handlers.keys import JOBS, PLUGINS, SETTINGS, STOPPING, WORKERS
 from backend.handlers.query import Nothing, read_query
 
@@ -57,7 +57,7 @@ async def ready(request: web.Request) -> web.Response:
     """
     app = request.app
     pool, engine = app[WORKERS], comfyui(app)
-    shown = ("state", "stage", "version", "reason", "remedy")
+    shown = ("state", "stage", "version", "type", "reason", "remedy")
     report: dict[str, Any] = {
         "state": "ready" if engine["state"] in ("ready", "off") else "degraded",
         "workers": pool.as_json(),
@@ -84,7 +84,11 @@ def comfyui(app: web.Application) -> dict[str, Any]:
     if said is None:
         return {"state": "starting", "stage": pool.stage("comfy")}
     if absent := said.get("unavailable"):
-        return {"state": "unavailable", **absent}
+        return {
+            "state": "unavailable",
+            "type": f"/v1/problems/{ComfyUIIncompatible.slug}",
+            **absent,
+        }
     return {"state": "ready", **said}
 
 

@@ -54,6 +54,7 @@ class Assets:
         """Clear what a crash left of unfinished uploads, then collect garbage now and again."""
         await asyncio.to_thread(shutil.rmtree, self._incoming, True)
         await asyncio.to_thread(self._incoming.mkdir, parents=True)
+        await asyncio.to_thread(self._blobs.prepare)
         self._sweeper = asyncio.create_task(self._sweep())
 
     async def stop(self) -> None:
@@ -109,8 +110,13 @@ class Assets:
         """
         media = leaf["$media"]
         source, digest = Path(media["path"]), str(media["blake3"])
-        size = await asyncio.to_thread(_look, source, scratch, digest if verify else None)
-        await asyncio.to_thread(self._blobs.place, source, digest)
+
+        def settle() -> int:  # one hop to a thread: it is on the way of every result
+            size = _look(source, scratch, digest if verify else None)
+            self._blobs.place(source, digest)
+            return size
+
+        size = await asyncio.to_thread(settle)
         return Asset(
             id=identifiers.asset_id(),
             reference=f"blake3:{digest}",
@@ -222,8 +228,14 @@ def _look(source: Path, scratch: Path, digest: str | None) -> int:
     """The size of a file that a worker names, if it is a plain file below *scratch*."""
     with contextlib.suppress(OSError):
         facts = source.lstat()
-        inside = source.parent.resolve().is_relative_to(scratch.resolve())
-        plain = inside and stat.S_ISREG(facts.st_mode)
+        plain = stat.S_ISREG(facts.st_mode) and _is_below(source, scratch)
         if plain and (digest is None or codecs.hash_file(source) == digest):
             return facts.st_size
     raise OperationFailed("a worker named a file that is not its own")
+
+
+def _is_below(source: Path, scratch: Path) -> bool:
+    """Whether the file lies in the folder; links are followed only where a name leads further."""
+    if source.parent == scratch:
+        return True
+    return source.parent.resolve().is_relative_to(scratch.resolve())

@@ -1,7 +1,7 @@
 """Blobs: immutable files named by the blake3 of their bytes.
 
-Knows: ``blobs/ab/cd/<64 hex digits>``, and how a file gets there so that a crash leaves either the
-whole file or none.
+Knows: ``blobs/ab/<64 hex digits>``, and how a file gets there so that a crash leaves either the
+whole file or none. The 256 folders are made once, so that placing a blob makes none.
 Does not know: who names a blob (``services.assets``). Every method blocks: call it in a thread.
 """
 
@@ -32,11 +32,19 @@ class Blobs:
         self._root = root
         self._lock = threading.Lock()
 
+    def prepare(self) -> None:
+        """Make the folders; each entry is durable when this returns."""
+        self._root.mkdir(parents=True, exist_ok=True)
+        for number in range(256):
+            (self._root / f"{number:02x}").mkdir(exist_ok=True)
+        _sync_folder(self._root)
+        _sync_folder(self._root.parent)
+
     def path(self, digest: str) -> Path:
         """Where the blob of this digest lies, if it exists. Raises ``ValueError``."""
         if not _DIGEST.fullmatch(digest):
             raise ValueError("a blob is named by 64 hex digits")
-        return self._root / digest[:2] / digest[2:4] / digest
+        return self._root / digest[:2] / digest
 
     def place(self, source: Path, digest: str) -> None:
         """Move a durable file to its place; afterwards the blob is durable and *source* is gone.
@@ -51,7 +59,6 @@ class Blobs:
                     os.utime(target)
                     source.unlink()
                     return
-                _make_folders(target.parent, self._root)
                 source.chmod(READ_ONLY)
                 os.utime(source)
                 _move(source, target)
@@ -64,7 +71,7 @@ class Blobs:
     def older_than(self, seconds: float) -> Iterator[str]:
         """The digests of all blobs that were placed longer ago than this."""
         limit = time.time() - seconds
-        for path in self._root.glob("??/??/*"):
+        for path in self._root.glob("??/*"):
             if _DIGEST.fullmatch(path.name) and _age_limit(path, limit):
                 yield path.name
 
@@ -80,7 +87,7 @@ class Blobs:
     def clear_temporary(self, seconds: float) -> int:
         """Delete what a crash left half-copied longer ago than this; says how many."""
         limit, count = time.time() - seconds, 0
-        for path in self._root.glob(f"??/??/{_TEMPORARY}*"):
+        for path in self._root.glob(f"??/{_TEMPORARY}*"):
             if _age_limit(path, limit):
                 path.unlink(missing_ok=True)
                 count += 1
@@ -115,16 +122,6 @@ def _move(source: Path, target: Path) -> None:
         temporary.unlink(missing_ok=True)
         raise
     source.unlink()
-
-
-def _make_folders(folder: Path, root: Path) -> None:
-    """Make *folder* and what is missing above it, each entry durable."""
-    if folder.is_dir():
-        return
-    if folder != root:
-        _make_folders(folder.parent, root)
-    folder.mkdir(parents=folder == root, exist_ok=True)
-    _sync_folder(folder.parent)
 
 
 def _sync_folder(folder: Path) -> None:

@@ -19,12 +19,11 @@ from typing import Final, Protocol
 
 _TOKEN_BYTES: Final = 32
 _CONNECT_S: Final = 30.0
-
-Streams = tuple[asyncio.StreamReader, asyncio.StreamWriter]
+_TOKEN_S: Final = 5.0
 
 
 class Channel(Protocol):
-    """What the parent needs: an argument, descriptors and input for the child, then streams."""
+    """What the parent needs: an argument, descriptors and input for the child, then the socket."""
 
     @property
     def argument(self) -> str: ...
@@ -35,7 +34,7 @@ class Channel(Protocol):
     @property
     def stdin(self) -> bytes: ...
 
-    async def connect(self) -> Streams:
+    async def connect(self) -> socket.socket:
         """After the child was started: the connection to it. Raises ``OSError``."""
         ...
 
@@ -53,7 +52,7 @@ def open_channel() -> Channel:
 
 @dataclass
 class SocketPairChannel:
-    """Two connected sockets; the child inherits one."""
+    """Two connected sockets; the child inherits the second."""
 
     _sockets: tuple[socket.socket, socket.socket] = field(default_factory=socket.socketpair)
     stdin: bytes = b""
@@ -66,9 +65,10 @@ class SocketPairChannel:
     def pass_fds(self) -> tuple[int, ...]:
         return (self._sockets[1].fileno(),)
 
-    async def connect(self) -> Streams:
+    async def connect(self) -> socket.socket:
         self._sockets[1].close()
-        return await asyncio.open_connection(sock=self._sockets[0])
+        self._sockets[0].setblocking(False)
+        return self._sockets[0]
 
     def close(self) -> None:
         self._sockets[1].close()
@@ -92,23 +92,36 @@ class LoopbackChannel:
     def stdin(self) -> bytes:
         return self._token
 
-    async def connect(self) -> Streams:
+    async def connect(self) -> socket.socket:
         loop = asyncio.get_running_loop()
         async with asyncio.timeout(_CONNECT_S):
             while True:
                 connection, _ = await loop.sock_accept(self._listener)
-                reader, writer = await asyncio.open_connection(sock=connection)
-                try:
-                    said = await asyncio.wait_for(reader.readexactly(_TOKEN_BYTES), 5)
-                except (asyncio.IncompleteReadError, TimeoutError, OSError):
-                    said = b""
-                if hmac.compare_digest(said, self._token):
+                connection.setblocking(False)
+                if hmac.compare_digest(await _said(connection), self._token):
                     self._listener.close()
-                    return reader, writer
-                writer.close()
+                    return connection
+                connection.close()
 
     def close(self) -> None:
         self._listener.close()
+
+
+async def _said(connection: socket.socket) -> bytes:
+    """The first bytes of a stranger, as many as a token has; fewer if they do not come."""
+    said = b""
+    try:
+        async with asyncio.timeout(_TOKEN_S):
+            while len(said) < _TOKEN_BYTES:
+                part = await asyncio.get_running_loop().sock_recv(
+                    connection, _TOKEN_BYTES - len(said)
+                )
+                if not part:
+                    break
+                said += part
+    except (TimeoutError, OSError):
+        return b""
+    return said
 
 
 def join(argument: str) -> socket.socket:

@@ -18,6 +18,9 @@ from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass, field
 from typing import Any, Final
 
+import structlog
+
+from backend.errors import KinoError
 from backend.services.event import TERMINAL, Event, EventType
 from backend.services.followers import Followers
 from backend.services.ledger import Ledger, Statement
@@ -27,6 +30,9 @@ _COALESCE_S: Final = 0.1
 _FLUSH_S: Final = 1.0
 _LOG_LINES: Final = 1000
 _CRASH_GAP: Final = 1000
+
+
+_log = structlog.get_logger("kino.events")
 
 
 @dataclass(slots=True)
@@ -67,6 +73,10 @@ class Events:
             if live.timer is not None:
                 live.timer.cancel()
         await self._flush()
+        self.release()
+
+    def release(self) -> None:
+        """End every stream and every wait, as the service is about to stop."""
         self._followers.drop_all()
 
     def listen(self, listener: Callable[[Event], None]) -> None:
@@ -158,6 +168,17 @@ class Events:
         live = self._live.get(job_id)
         return None if live is None else live.preview
 
+    def note(self, job_id: str, type_: EventType, data: dict[str, Any]) -> None:
+        """Publish something that happened to a job and is written soon, with what comes next."""
+        live = self._of(job_id)
+        self._release(job_id, live)
+        live.progress = live.preview = None
+        self._keep(job_id, live, type_, data)
+
+    def is_live(self, job_id: str) -> bool:
+        """Whether the job is known not to have ended. A job that is not may live all the same."""
+        return job_id in self._live
+
     # --- reading ----------------------------------------------------------------------------
 
     def replay(self, job_id: str, after: int = 0) -> list[Event]:
@@ -245,7 +266,10 @@ class Events:
     async def _flush_forever(self) -> None:
         while True:
             await asyncio.sleep(_FLUSH_S)
-            await self._flush()
+            try:
+                await self._flush()
+            except KinoError as error:  # what is held stays held
+                _log.error("events cannot be written", error=error.detail)
 
     async def _flush(self) -> None:
         """Write what is held in memory."""

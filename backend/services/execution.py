@@ -26,6 +26,7 @@ class Execution:
         self.reason: Reason | None = None
         self.attempt = 0
         self.token = ""
+        self.started = 0.0
         self._grace_s = grace_s
         self._timers: list[asyncio.TimerHandle] = []
         self._sent = False

@@ -61,10 +61,12 @@ class Followers:
     def end(self, job_id: str) -> None:
         """Wake everybody who waits for the end of the job."""
         for waiter in self._waiters.get(job_id, ()):
-            if not waiter.done():
-                waiter.set_result(None)
+            _wake(waiter)
 
     def drop_all(self) -> None:
+        """End every stream and every wait."""
+        for job_id in self._waiters:
+            self.end(job_id)
         for followers in self._followers.values():
             for follower in followers:
                 follower.drop()
@@ -83,11 +85,19 @@ class Followers:
 
     async def ended(self, job_id: str, seconds: float) -> None:
         """Return when `end` is called for the job, or after *seconds*."""
-        waiter: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        loop = asyncio.get_running_loop()
+        waiter: asyncio.Future[None] = loop.create_future()
         self._waiters.setdefault(job_id, set()).add(waiter)
+        late = loop.call_later(seconds, _wake, waiter)
         try:
-            await asyncio.wait({waiter}, timeout=seconds)
+            await waiter
         finally:
+            late.cancel()
             self._waiters[job_id].discard(waiter)
             if not self._waiters[job_id]:
                 del self._waiters[job_id]
+
+
+def _wake(waiter: asyncio.Future[None]) -> None:
+    if not waiter.done():
+        waiter.set_result(None)

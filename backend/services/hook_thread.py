@@ -14,6 +14,7 @@ from typing import Any
 import structlog
 
 from backend.operations import Unavailable
+from backend.services.plugin import words
 
 log = structlog.get_logger("kino.plugins")
 
@@ -41,7 +42,7 @@ class HookThread:
             )
         if self._error is not None:
             return Unavailable(
-                f"{self._hook} raised {type(self._error).__name__}: {self._error}",
+                f"{self._hook} raised {words(self._error)}",
                 "Mend or remove the plugin; the log holds the traceback.",
             )
         return None

@@ -19,6 +19,7 @@ import blake3
 from backend.config import Settings
 from backend.errors import (
     Conflict,
+    FieldError,
     InvalidParameters,
     OperationUnavailable,
     QueueFull,
@@ -119,6 +120,7 @@ class Jobs:
             if known is None:
                 raise Conflict("the job of this idempotency key was deleted just now")
             return known, False
+        self._runner.expect(job)
         await self._queue.enqueue(job.id, job.capability, job.priority)
         return job, True
 
@@ -189,7 +191,7 @@ class Jobs:
 
     async def wait(self, job_id: str, seconds: float) -> Job:
         """The job as soon as it has ended, or as it is after *seconds*. Raises `UnknownName`."""
-        if not self._is_over(job_id):
+        if self._events.is_live(job_id) or not self.get(job_id).has_ended:
             await self._events.ended(job_id, seconds)
         return self.get(job_id)
 
@@ -213,7 +215,10 @@ class Jobs:
             args += [f"$.{json.dumps(key)}", json.dumps(value)]
         if cursor is not None:
             if not identifiers.JOB_ID.fullmatch(cursor):
-                raise InvalidParameters("the cursor is not one that a page gave")
+                why = "a cursor is the next_cursor of a page"
+                raise InvalidParameters(
+                    f"/query/cursor: {why}", errors=[FieldError("/query/cursor", "cursor", why)]
+                )
             where.append("id < ?")
             args.append(cursor)
         limit = max(1, min(limit, MOST_PER_PAGE))
@@ -244,17 +249,20 @@ class Jobs:
         """End the job: at once if it waits, soon if it runs. Raises `UnknownName`, and
         `Conflict` if it has succeeded or failed already."""
         while True:
-            state = self._state(job_id)
-            if state == "queued" and await self._transitions.cancel_queued(job_id):
-                await self._queue.cancel(job_id)
-                break
-            if state == "running" and await self._transitions.request_cancel(job_id):
+            job = self.get(job_id)
+            if job.state == "queued":
+                await self._queue.cancel(job_id)  # first, so that nobody takes it meanwhile
+                self._runner.forget(job_id)
+                if await self._transitions.cancel_queued(job_id):
+                    break
+            elif job.state == "running":
                 self._runner.end(job_id)
+                if await self._transitions.request_cancel(job_id):
+                    break
+            elif job.state == "cancelled":
                 break
-            if state == "cancelled":
-                break
-            if state in ("succeeded", "failed"):
-                raise Conflict(f"the job has {state} already")
+            else:
+                raise Conflict(f"the job has {job.state} already")
             await asyncio.sleep(0)
         return self.get(job_id)
 
@@ -274,23 +282,18 @@ class Jobs:
 
     async def delete(self, job_id: str) -> None:
         """Forget a job that has ended; its assets stay. Raises `UnknownName`, `Conflict`."""
-        state = self._state(job_id)
+        state = self.get(job_id).state
         if not await self._transitions.delete(job_id):
             raise Conflict(f"the job is {state}; cancel it first")
         self._events.drop(job_id)
 
     # --- inside -----------------------------------------------------------------------------
 
-    def _state(self, job_id: str) -> str:
-        rows = self._ledger.read("SELECT state FROM job WHERE id = ?", job_id)
-        if not rows:
-            raise UnknownName("there is no such job")
-        return str(rows[0]["state"])
-
-    def _is_over(self, job_id: str) -> bool:
-        return self._state(job_id) in ("succeeded", "failed", "cancelled")
-
     def _job(self, row: Row) -> Job:
+        execution = self._runner.running(row["id"])
+        if execution is not None and row["state"] == "queued":  # the claim is on its way
+            begun = {"attempt": execution.attempt, "started": execution.started}
+            row = {**row, "state": "running", **begun}
         waiting = self._waiting_for(row) if row["state"] == "queued" else None
         return Job.from_row(row, progress=self._events.progress(row["id"]), waiting_for=waiting)
 

@@ -6,7 +6,8 @@ Does not know: what a job or an asset is (``services.schema`` names the tables).
 Every write is one transaction. Writes that wait while another is committed are committed
 together. A batch that holds a durable write is committed with ``synchronous=FULL`` (the log is
 fsynced, and with it everything before); the others cost no fsync: they outlive the death of
-the process, but not of the machine.
+the process, but not of the machine. What nobody waits for (`Ledger.write_soon`) goes along with
+the next write. Writes happen in the order in which they were asked for, whatever their kind.
 """
 
 from __future__ import annotations
@@ -14,7 +15,8 @@ from __future__ import annotations
 import asyncio
 import sqlite3
 import threading
-from collections.abc import Iterable
+from collections import deque
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from queue import SimpleQueue
@@ -28,6 +30,7 @@ Statement = tuple[str, tuple[Any, ...]]
 
 _BATCH: Final = 256
 _BUSY_MS: Final = 5000
+_SOON_S: Final = 0.02
 
 
 @dataclass(slots=True)
@@ -35,7 +38,8 @@ class _Write:
     statements: tuple[Statement, ...]
     durable: bool
     fenced: bool
-    done: asyncio.Future[list[list[Row]]]
+    done: asyncio.Future[list[list[Row]]] | None
+    refused: Callable[[], None] | None = None
     rows: list[list[Row]] | None = None
     error: Exception | None = None
 
@@ -45,7 +49,9 @@ class Ledger:
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        self._queue: SimpleQueue[_Write | None] = SimpleQueue()
+        self._waiting: deque[_Write] = deque()
+        self._bell: SimpleQueue[bool] = SimpleQueue()  # True: look; False: end
+        self._soon: asyncio.TimerHandle | None = None
         self._reader: sqlite3.Connection | None = None
         self._thread: threading.Thread | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
@@ -69,7 +75,7 @@ class Ledger:
     async def close(self) -> None:
         """Commit what waits, then close. Writes after this fail."""
         if self._thread is not None:
-            self._queue.put(None)
+            self._bell.put(False)
             await asyncio.to_thread(self._thread.join)
             self._thread = None
         if self._reader is not None:
@@ -93,64 +99,98 @@ class Ledger:
         """
         if self._thread is None or self._loop is None:
             raise OperationUnavailable("the ledger is closed", remedy="Start the service again.")
-        job = _Write(statements, durable, fenced, self._loop.create_future())
-        self._queue.put(job)
-        return await job.done
+        done: asyncio.Future[list[list[Row]]] = self._loop.create_future()
+        self._waiting.append(_Write(statements, durable, fenced, done))
+        self._bell.put(True)
+        return await done
+
+    def write_soon(self, statement: Statement, refused: Callable[[], None]) -> None:
+        """Run a statement without waiting for it, not durable, before any later write and within
+        20 ms. *refused* is called if it returned no row (or failed)."""
+        if self._thread is None or self._loop is None:
+            raise OperationUnavailable("the ledger is closed", remedy="Start the service again.")
+        self._waiting.append(_Write((statement,), False, False, None, refused))
+        if self._soon is None:
+            self._soon = self._loop.call_later(_SOON_S, self._ring)
 
     def check(self) -> str:
         """``ok``, or what ``PRAGMA integrity_check`` found."""
         return str(self.read("PRAGMA integrity_check")[0]["integrity_check"])
 
+    def _ring(self) -> None:
+        self._soon = None
+        if self._waiting:
+            self._bell.put(True)
+
     def _write_all(self, connection: sqlite3.Connection) -> None:
         """The writer thread: take what waits, commit it together, answer."""
+        writer = _Writer(connection)
         open_ = True
-        while open_:
+        while open_ or self._waiting:
+            if open_:
+                open_ = self._bell.get()
             batch: list[_Write] = []
-            while not batch or (len(batch) < _BATCH and not self._queue.empty()):
-                taken = self._queue.get()
-                if taken is None:
-                    open_ = False
-                    break
-                batch.append(taken)
+            while self._waiting and len(batch) < _BATCH:
+                batch.append(self._waiting.popleft())
             if batch:
-                _commit(connection, batch)
+                writer.commit(batch)
                 self._answer(batch)
         connection.close()
 
     def _answer(self, batch: list[_Write]) -> None:
         assert self._loop is not None
+        told = [write for write in batch if write.done is not None or not _happened(write)]
+        if not told:
+            return
         try:
-            self._loop.call_soon_threadsafe(_resolve, batch)
+            self._loop.call_soon_threadsafe(_resolve, told)
         except RuntimeError:
             # the loop was closed while we committed: nobody is left to hear of it
             return
 
 
-def _resolve(batch: Iterable[_Write]) -> None:
-    for write in batch:
-        if write.done.done():  # the caller was cancelled; the commit stands
+def _happened(write: _Write) -> bool:
+    return write.error is None and bool(write.rows and write.rows[0])
+
+
+def _resolve(told: list[_Write]) -> None:
+    for write in told:
+        if write.done is None:
+            if write.refused is not None:
+                write.refused()
+        elif write.done.done():  # the caller was cancelled; the commit stands
             continue
-        if write.error is not None:
+        elif write.error is not None:
             write.done.set_exception(write.error)
         else:
             write.done.set_result(write.rows or [])
 
 
-def _commit(connection: sqlite3.Connection, batch: list[_Write]) -> None:
-    """One transaction for the batch; a write that fails is undone alone."""
-    durable = any(write.durable for write in batch)
-    try:
-        connection.execute(f"PRAGMA synchronous = {'FULL' if durable else 'NORMAL'}")
-        connection.execute("BEGIN IMMEDIATE")
-        for write in batch:
-            _apply(connection, write, alone=len(batch) == 1)
-        connection.execute("COMMIT")
-    except sqlite3.Error as error:
-        if connection.in_transaction:
-            connection.execute("ROLLBACK")
-        problem = _as_problem(error)
-        for write in batch:
-            write.error = write.error or problem
+class _Writer:
+    """Commits batches on the one connection that writes."""
+
+    def __init__(self, connection: sqlite3.Connection) -> None:
+        self._connection = connection
+        self._synchronous: str | None = None
+
+    def commit(self, batch: list[_Write]) -> None:
+        """One transaction for the batch; a write that fails is undone alone."""
+        wanted = "FULL" if any(write.durable for write in batch) else "NORMAL"
+        connection = self._connection
+        try:
+            if self._synchronous != wanted:
+                connection.execute(f"PRAGMA synchronous = {wanted}")
+                self._synchronous = wanted
+            connection.execute("BEGIN IMMEDIATE")
+            for write in batch:
+                _apply(connection, write, alone=len(batch) == 1)
+            connection.execute("COMMIT")
+        except sqlite3.Error as error:
+            if connection.in_transaction:
+                connection.execute("ROLLBACK")
+            problem = _as_problem(error)
+            for write in batch:
+                write.error = write.error or problem
 
 
 def _apply(connection: sqlite3.Connection, write: _Write, *, alone: bool) -> None:

@@ -17,8 +17,10 @@ from typing import Any
 from backend.context import Cancelled, Context, scratch_in
 from backend.operations import Operation
 from backend.services import invocation
-from backend.services.worker_process import Report, State
+from backend.services.worker_process import Report, State, WorkerLost
 from backend.wire import Message
+
+_abandoned: set[asyncio.Task[Any]] = set()  # asyncio itself holds tasks only weakly
 
 
 class LoopWorker:
@@ -36,7 +38,8 @@ class LoopWorker:
         self.on_report: Report = lambda message, binary: None
         self.on_change: Callable[[], None] = lambda: None
         self._find = find
-        self._task: asyncio.Task[Any] | None = None
+        self._task: asyncio.Task[dict[str, Any]] | None = None
+        self._killed: asyncio.Future[None] | None = None
         self._asked_to_end = False
 
     @property
@@ -51,24 +54,35 @@ class LoopWorker:
         """Returns at once."""
 
     async def run(self, message: Message) -> Message:
-        """Run the job of a ``run`` message; return its ``done`` message."""
+        """Run the job of a ``run`` message; return its ``done`` message. Raises `WorkerLost` if
+        the operation was killed and did not listen."""
         about = {"t": "done", "job": message["job"], "attempt": message["attempt"]}
         self._asked_to_end = False
-        self._task = asyncio.create_task(self._call(message))
+        task = self._task = asyncio.create_task(self._call(message))
+        self._killed = asyncio.get_running_loop().create_future()
         try:
-            result = await self._task
-        except (Cancelled, asyncio.CancelledError):
-            if not self._asked_to_end:
-                raise
-            return {**about, "state": "cancelled"}
-        except Exception as error:  # noqa: BLE001 - foreign code; `problem_of` logs it
-            problem = invocation.problem_of(error)
-            return {
-                **about, "state": "failed", "problem": problem, "retryable": problem["retryable"]
-            }  # fmt: skip
+            either: set[asyncio.Future[Any]] = {task, self._killed}
+            await asyncio.wait(either, return_when=asyncio.FIRST_COMPLETED)
+        except asyncio.CancelledError:
+            task.cancel()
+            raise
         finally:
             self._task = None
-        return {**about, "state": "succeeded", "result": result}
+        if not task.done():  # it does not listen: let it go, like a process that was killed
+            _abandoned.add(task)
+            task.add_done_callback(_abandoned.discard)
+            raise WorkerLost("the operation does not listen")
+        return {**about, **self._outcome(task)}
+
+    def _outcome(self, task: asyncio.Task[dict[str, Any]]) -> Message:
+        """The fields of the ``done`` message that tell how the operation ended."""
+        error: BaseException | None = Cancelled() if task.cancelled() else task.exception()
+        if error is None:
+            return {"state": "succeeded", "result": task.result()}
+        if isinstance(error, Cancelled) and self._asked_to_end:
+            return {"state": "cancelled"}
+        problem = invocation.problem_of(error)
+        return {"state": "failed", "problem": problem, "retryable": problem["retryable"]}
 
     def cancel(self, job_id: str, attempt: int) -> None:
         self._asked_to_end = True
@@ -77,6 +91,8 @@ class LoopWorker:
 
     def kill(self) -> None:
         self.cancel("", 0)
+        if self._killed is not None and not self._killed.done():
+            self._killed.set_result(None)
 
     def start(self) -> None:
         """Nothing to start."""

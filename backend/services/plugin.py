@@ -6,17 +6,20 @@ Does not know: other plugins, and how its hooks are called (``services.plugin_ho
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal, TypeVar
+from typing import Any, Final, Literal, TypeVar
 
-from pydantic import BaseModel
+from pydantic import BaseModel, ValidationError
 
 from backend.hookspecs import ModelFile, NodeShape, Role
 from backend.operations import Operation, Unavailable
 
 T = TypeVar("T")
+LONGEST: Final = 300
+_FOLDERS: Final = re.compile(r"(?<![\w.:/])(/|[A-Za-z]:\\)([^\s'\":,()]+[/\\])+")
 Ask = Callable[[str], Any]
 """Calls one hook of the plugin; raises `PluginRefused` if that goes wrong."""
 
@@ -120,8 +123,9 @@ def summary_of(module: object) -> str:
 
 
 def words(error: BaseException) -> str:
-    """An exception in one line."""
-    return f"{type(error).__name__}: {error}"
+    """An exception in one line that callers may see: no folders of this machine, not too long."""
+    said = " ".join(_FOLDERS.sub("", str(error)).split())
+    return f"{type(error).__name__}: {said}"[:LONGEST]
 
 
 def _items(ask: Ask, hook: str, kind: type[T]) -> tuple[T, ...]:
@@ -145,8 +149,10 @@ def _settings(name: str, model: Any, values: Mapping[str, Any]) -> BaseModel | N
     try:
         # not strict, whatever the model says: in the environment everything is a string
         return model.model_validate(dict(values), strict=False)
-    except ValueError as error:
+    except ValidationError as error:
+        rules = error.errors(include_input=False, include_url=False, include_context=False)
+        told = ", ".join(f"{'.'.join(map(str, each['loc']))}: {each['msg']}" for each in rules)
         raise PluginRefused(
-            f"its settings cannot be read: {error}",
+            f"its settings cannot be read: {told}",  # not the values: one may be a secret
             f"Correct the settings KINO_{name.upper()}__… and start again.",
         ) from error

@@ -41,6 +41,8 @@ HEALTH_S: Final = 5.0
 
 __all__ = ["STARTUP_S", "PluginHost", "PluginRecord"]
 
+Offered = tuple[Operation[..., Any], str, Unavailable | None]
+
 log = structlog.get_logger("kino.plugins")
 
 
@@ -69,6 +71,7 @@ class PluginHost:
         self._hooks.add_hookspecs(hookspecs)
         self._records: dict[str, PluginRecord] = {}
         self._loaded: dict[str, Loaded] = {}
+        self._offered: dict[str, Offered] = {}
 
     # --- what is there ----------------------------------------------------------------------
 
@@ -78,17 +81,9 @@ class PluginHost:
         return list(self._records.values())
 
     @property
-    def operations(self) -> dict[str, tuple[Operation[..., Any], str, Unavailable | None]]:
+    def operations(self) -> dict[str, Offered]:
         """``{name: (operation, plugin, why it cannot be used in this process)}``."""
-        return {
-            operation.name: (
-                operation,
-                name,
-                self._records[name].unavailable or loaded.unmet.get(operation.name),
-            )
-            for name, loaded in self._loaded.items()
-            for operation in loaded.operations
-        }
+        return self._offered
 
     @property
     def shapes(self) -> list[NodeShape]:
@@ -121,6 +116,7 @@ class PluginHost:
                 why = needs.unmet(operation.needs, self.role, models, self._settings)
                 if why is not None:
                     loaded.unmet[operation.name] = why
+        self._offer()
 
     def _load_alone(self, candidate: Candidate) -> None:
         name, number = candidate.name, 2
@@ -130,13 +126,21 @@ class PluginHost:
         try:
             if name != candidate.name:
                 raise PluginRefused(f"another plugin is already called {candidate.name!r}")
+            if name in Settings.model_fields:  # else KINO_<NAME>__… would mean two things
+                raise PluginRefused(f"{name!r} is the name of a setting of Kino itself")
             module = self._import(candidate)
             record = replace(record, summary=summary_of(module))
             self._loaded[name] = self._read(name, module)
         except PluginRefused as refused:
             log.warning("plugin refused", plugin=name, reason=refused.why.reason)
             record = replace(record, unavailable=refused.why)
+        except Exception as error:  # foreign objects may raise wherever they are looked at
+            log.warning("plugin refused", plugin=name, exc_info=error)
+            remedy = "Mend or remove the plugin; the log holds the traceback."
+            why = Unavailable(f"reading it raised {words(error)}", remedy)
+            record = replace(record, unavailable=why)
         self._records[name] = record
+        self._offer()
 
     def _import(self, candidate: Candidate) -> object:
         try:
@@ -159,17 +163,13 @@ class PluginHost:
             values = self._settings.plugin_settings.get(name, {})
             loaded = read(name, module, lambda hook: self._ask(module, hook), values)
             self._refuse_conflicts(loaded)
-        except (pluggy.PluginValidationError, ValueError) as error:
-            self._forget(module)
-            raise PluginRefused(f"a hook does not fit: {error}") from error
-        except PluginRefused:
-            self._forget(module)
+        except BaseException as error:
+            if self._hooks.is_registered(module):
+                self._hooks.unregister(module)
+            if isinstance(error, pluggy.PluginValidationError | ValueError):
+                raise PluginRefused(f"a hook does not fit: {error}") from error
             raise
         return loaded
-
-    def _forget(self, module: object) -> None:
-        if self._hooks.is_registered(module):
-            self._hooks.unregister(module)
 
     def _refuse_conflicts(self, loaded: Loaded) -> None:
         operations = {name: plugin for name, (_, plugin, _) in self.operations.items()}
@@ -254,3 +254,16 @@ class PluginHost:
 
     def _mark(self, name: str, why: Unavailable | None) -> None:
         self._records[name] = replace(self._records[name], unavailable=why)
+        self._offer()
+
+    def _offer(self) -> None:
+        """Make the answer that every request reads; a new one, as another thread may hold it."""
+        self._offered = {
+            operation.name: (
+                operation,
+                name,
+                self._records[name].unavailable or loaded.unmet.get(operation.name),
+            )
+            for name, loaded in self._loaded.items()
+            for operation in loaded.operations
+        }

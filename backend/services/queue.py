@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import asyncio
 import uuid
+from collections import Counter
 from collections.abc import Callable
 from datetime import timedelta
 from typing import Any, Final, Protocol
@@ -71,7 +72,8 @@ class InMemoryQueue:
     def __init__(self) -> None:
         self._queries = InMemoryQueries(InMemoryDriver())
         self._owner = uuid.uuid4()
-        self._rows: dict[str, Any] = {}  # job id -> PgQueuer's row id, waiting
+        self._rows: dict[str, tuple[Any, str]] = {}  # waiting: PgQueuer's row id, capability
+        self._count: Counter[str] = Counter()  # of those, by capability
         self._taken: dict[str, Any] = {}  # job id -> PgQueuer's job, taken
         self._added: dict[str, asyncio.Event] = {}
         self._finished = 0
@@ -87,7 +89,8 @@ class InMemoryQueue:
         )
         if row is None:
             return False
-        self._rows[job_id] = row
+        self._rows[job_id] = (row, capability)
+        self._count[capability] += 1
         self._event(capability).set()
         return True
 
@@ -96,10 +99,12 @@ class InMemoryQueue:
         routes = {capability: EntrypointExecutionParameter(concurrency_limit=0)}
         while wanted():
             event.clear()  # before looking, so that nothing added meanwhile is slept over
-            found = await self._queries.dequeue(1, routes, self._owner, None, _NEVER_STALE)
+            found = None
+            if self._count[capability]:
+                found = await self._queries.dequeue(1, routes, self._owner, None, _NEVER_STALE)
             if found:
                 job_id: str = found[0].payload.decode()
-                self._rows.pop(job_id, None)
+                self._forget(job_id)
                 self._taken[job_id] = found[0]
                 return job_id
             await event.wait()
@@ -114,10 +119,9 @@ class InMemoryQueue:
                 await self._queries.clear_queue_log()
 
     async def cancel(self, job_id: str) -> bool:
-        row = self._rows.pop(job_id, None)
-        if row is None:
+        if job_id not in self._rows:
             return False
-        await self._queries.mark_job_as_cancelled([row])
+        await self._queries.mark_job_as_cancelled([self._forget(job_id)])
         return True
 
     async def promote(self, job_id: str, capability: str, priority: int) -> None:
@@ -141,11 +145,18 @@ class InMemoryQueue:
         await self._queries.clear_queue()
         await self._queries.clear_queue_log()
         self._rows.clear()
+        self._count.clear()
         self._taken.clear()
 
     def wake(self) -> None:
         for event in self._added.values():
             event.set()
+
+    def _forget(self, job_id: str) -> Any:
+        """The job no longer waits; its row id in PgQueuer, if it did."""
+        row, capability = self._rows.pop(job_id, (None, ""))
+        self._count[capability] -= row is not None
+        return row
 
     def _event(self, capability: str) -> asyncio.Event:
         return self._added.setdefault(capability, asyncio.Event())

@@ -3,9 +3,9 @@
 Knows: attempts, retries with back-off, crashes, time limits, draining.
 Does not know: HTTP, submitting, how a worker works.
 
-One task per worker: wait until it is ready, take one job, claim it with a new token, run it,
-keep its files, finish it in one transaction. The token fences: whatever an attempt does after
-it has lost the job changes nothing.
+One task per worker: wait until it is ready, take one job, claim it with a new token, run it.
+Another then keeps its files and finishes it in one transaction, beside the worker's next job.
+The token fences: whatever an attempt does after it has lost the job changes nothing.
 """
 
 from __future__ import annotations
@@ -13,15 +13,16 @@ from __future__ import annotations
 import asyncio
 import shutil
 import time
+from collections.abc import Mapping
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 import structlog
 
 from backend import wire
 from backend.config import Settings
-from backend.errors import KinoError
 from backend.services import identifiers, invocation
 from backend.services.events import Events
 from backend.services.execution import Execution
@@ -34,10 +35,24 @@ from backend.services.transitions import Transitions
 from backend.services.worker_pool import Worker, WorkerPool
 from backend.services.worker_process import WorkerLost
 
+_FRESH: Final = 16
+_SETTLING: Final = 64
+_SETTLE_S: Final = 5.0
+
 if TYPE_CHECKING:
     from backend.services.assets import Assets
 
 _log = structlog.get_logger("kino.jobs")
+
+
+@dataclass(frozen=True, slots=True)
+class Attempt:
+    """What came of an attempt: the worker's answer, its files in *scratch*, how long it took."""
+
+    job: Job
+    done: Mapping[str, Any]
+    scratch: Path
+    seconds: float
 
 
 class Runner:
@@ -62,9 +77,11 @@ class Runner:
         self._transitions = Transitions(ledger, events)
         self._executions: dict[str, Execution] = {}
         self._back_off: dict[str, asyncio.TimerHandle] = {}
+        self._fresh: dict[str, Job] = {}
         self._lanes: dict[asyncio.Task[None], Worker] = {}
         self._outcomes = Outcomes(settings.limits, assets, self._transitions)
         self._tasks: set[asyncio.Future[Any]] = set()
+        self._settling: set[asyncio.Task[None]] = set()
         self._draining = False
 
     # --- life -------------------------------------------------------------------------------
@@ -96,6 +113,8 @@ class Runner:
                 execution.end("drain")
             if late:
                 await asyncio.wait(late, timeout=self._limits.cancel_grace_s + 2)
+        if self._settling:
+            await asyncio.wait(self._settling, timeout=_SETTLE_S)
 
     async def stop(self) -> None:
         """Drain, then end."""
@@ -110,6 +129,23 @@ class Runner:
         execution = self._executions.get(job_id)
         if execution is not None:
             execution.end("cancel")
+
+    def expect(self, job: Job) -> None:
+        """Remember a job that was just submitted, to spare reading it. Only a few: they are big."""
+        if len(self._fresh) < _FRESH:
+            self._fresh[job.id] = job
+
+    def forget(self, job_id: str) -> None:
+        """A waiting job was cancelled: what is remembered of it is out of date."""
+        self._fresh.pop(job_id, None)
+        timer = self._back_off.pop(job_id, None)
+        if timer is not None:
+            timer.cancel()
+
+    def running(self, job_id: str) -> Execution | None:
+        """The attempt that runs now; the ledger may learn of it a moment later."""
+        execution = self._executions.get(job_id)
+        return execution if execution is not None and execution.attempt else None
 
     def owns(self, job_id: str) -> bool:
         """Whether the job runs, or waits for its back-off to pass."""
@@ -127,26 +163,24 @@ class Runner:
                 continue
             execution = Execution(job_id, worker, self._limits.cancel_grace_s)
             self._executions[job_id] = execution
-            again: tuple[Job, float] | None = None
-            try:
-                again = await self._attempt(execution)
-            except Exception:  # noqa: BLE001 - the lane lives on, the reconciler puts the row back
-                _log.exception("attempt broke down", job=job_id)
-            finally:
-                del self._executions[job_id]
-                await self._queue.finish(job_id)
-            if again is not None:
-                self._enqueue_later(*again)
+            settling = asyncio.create_task(self._settle(execution, await self._attempt(execution)))
+            self._settling.add(settling)
+            settling.add_done_callback(self._settling.discard)
+            if len(self._settling) >= _SETTLING:
+                await asyncio.wait(self._settling, return_when=asyncio.FIRST_COMPLETED)
 
-    async def _attempt(self, execution: Execution) -> tuple[Job, float] | None:
-        """Run one attempt; return the job if it shall be queued again, and after how long."""
-        rows = self._ledger.read("SELECT * FROM job WHERE id = ?", execution.job_id)
-        if not rows or rows[0]["state"] != "queued":
-            return None
-        job = Job.from_row(rows[0])
-        execution.attempt = job.attempt + 1
-        execution.token = identifiers.token()
-        if not await self._transitions.claim(job, execution.token, execution.worker.name):
+    async def _attempt(self, execution: Execution) -> Attempt | None:
+        """Run one attempt; what came of it, or ``None`` if there was nothing to run."""
+        try:
+            job = self._fresh.pop(execution.job_id, None) or self._read(execution.job_id)
+            if job is None or job.state != "queued":
+                return None
+            execution.attempt = job.attempt + 1
+            execution.token = identifiers.token()
+            execution.started = time.time()
+            self._transitions.claim(job, execution, partial(self._refused, execution))
+        except Exception:  # noqa: BLE001 - the lane lives on, the reconciler finds the row
+            _log.exception("job cannot be claimed", job=execution.job_id)
             return None
         scratch = self._scratch / f"{job.id}-{execution.attempt}"
         begun = time.monotonic()
@@ -155,16 +189,37 @@ class Runner:
             done = await execution.run(job, self._files(job), scratch)
         except WorkerLost:
             done = {"state": "lost"}
-        except (KinoError, OSError) as error:
+        except Exception as error:  # noqa: BLE001 - becomes the job's problem; `problem_of` logs it
             problem = invocation.problem_of(error)
             done = {"state": "failed", "problem": problem, "retryable": problem["retryable"]}
+        return Attempt(job, done, scratch, time.monotonic() - begun)
+
+    async def _settle(self, execution: Execution, attempt: Attempt | None) -> None:
+        """Record what came of an attempt, while its worker is busy with the next job."""
+        wait: float | None = None
         try:
-            wait = await self._outcomes.record(
-                execution, job, done, scratch, time.monotonic() - begun
-            )
-            return None if wait is None else (job, wait)
+            if attempt is not None:
+                wait = await self._outcomes.record(
+                    execution, attempt.job, attempt.done, attempt.scratch, attempt.seconds
+                )
+        except Exception:  # noqa: BLE001 - the row stays as it is; the reconciler puts it back
+            _log.exception("outcome cannot be recorded", job=execution.job_id)
         finally:
-            await _remove(scratch)
+            if attempt is not None:
+                await _remove(attempt.scratch)
+            del self._executions[execution.job_id]
+            await self._queue.finish(execution.job_id)
+        if attempt is not None and wait is not None and not self._draining:
+            self._enqueue_later(attempt.job, wait)
+
+    def _read(self, job_id: str) -> Job | None:
+        rows = self._ledger.read("SELECT * FROM job WHERE id = ?", job_id)
+        return Job.from_row(rows[0]) if rows else None
+
+    def _refused(self, execution: Execution) -> None:
+        """The job was cancelled in the moment in which it was taken."""
+        execution.end("cancel")
+        self._events.drop(execution.job_id)
 
     def _files(self, job: Job) -> dict[str, dict[str, Any]]:
         """The file behind each reference. Raises `UnknownName` if an asset was deleted."""

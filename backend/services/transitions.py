@@ -11,11 +11,12 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from backend.services.event import EventType
 from backend.services.events import Events
+from backend.services.execution import Execution
 from backend.services.job import Job, State
 from backend.services.ledger import Ledger, Statement
 
@@ -25,7 +26,7 @@ def _json(value: Any) -> str:
 
 
 class Transitions:
-    """Changes jobs. Every method returns whether the change happened."""
+    """Changes jobs. Asynchronous methods return whether the change happened."""
 
     def __init__(self, ledger: Ledger, events: Events) -> None:
         self._ledger = ledger
@@ -48,16 +49,21 @@ class Transitions:
         data = {"operation": job.operation, "priority": job.priority}
         return await self._change(job.id, "queued", data, (insert, args), first=True)
 
-    async def claim(self, job: Job, token: str, owner: str) -> bool:
-        """Begin the next attempt. Not durable: a claim that is lost is claimed again."""
-        attempt = job.attempt + 1
+    def claim(self, job: Job, execution: Execution, refused: Callable[[], None]) -> None:
+        """Begin the next attempt; *refused* is called if the job is not queued any more.
+
+        Nobody waits for this write: it is done before any later one, so what the attempt gives is
+        fenced by it all the same, and a claim that a crash swallows is claimed again.
+        """
         update = (
             "UPDATE job SET state = 'running', attempt = ?, token = ?, owner = ?, started = ?"
             " WHERE id = ? AND state = 'queued' AND attempt = ? RETURNING id"
         )
-        args = (attempt, token, owner, time.time(), job.id, job.attempt)
-        data = {"attempt": attempt, "max_attempts": job.max_attempts, "worker": owner}
-        return await self._change(job.id, "started", data, (update, args), durable=False)
+        worker = execution.worker.name
+        args = (execution.attempt, execution.token, worker, execution.started)
+        self._ledger.write_soon((update, (*args, job.id, job.attempt)), refused)
+        data = {"attempt": execution.attempt, "max_attempts": job.max_attempts, "worker": worker}
+        self._events.note(job.id, "started", data)
 
     async def finish(
         self,

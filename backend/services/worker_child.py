@@ -8,11 +8,11 @@ from __future__ import annotations
 
 import asyncio
 import json
+import logging
 import os
 import signal
 import sys
 from asyncio.subprocess import DEVNULL, PIPE, STDOUT, Process
-from collections.abc import Callable
 from contextlib import suppress
 from typing import Any, Final
 
@@ -21,12 +21,11 @@ import structlog
 from backend import wire
 from backend.config import Settings, worker_environment
 from backend.services.channel import Channel, open_channel
-
-OnMessage = Callable[[wire.Message, bytes], None]
+from backend.services.frames import Frames, OnMessage
 
 _LAST_WORDS_S: Final = 1.0
 _LONGEST_LINE: Final = 16384
-_LEVELS: Final = {"debug": 10, "info": 20, "warning": 30, "error": 40, "critical": 50}
+_LEVELS: Final = {name.lower(): level for name, level in logging.getLevelNamesMapping().items()}
 
 _log = structlog.get_logger("kino.worker")
 
@@ -43,7 +42,7 @@ class Child:
         self._name = name
         self._process = process
         self._channel = channel
-        self._writer: asyncio.StreamWriter | None = None
+        self._frames: Frames | None = None
         self._output = asyncio.create_task(self._relay(), name=f"output of {name}")
 
     @classmethod
@@ -78,27 +77,30 @@ class Child:
         """Hand over every message until the child is dead; kill what is left of it, and return
         its exit status (negative: the signal that ended it)."""
         exited = asyncio.create_task(self._process.wait())
-        pump = asyncio.create_task(self._pump(on_message))
+        talk = asyncio.create_task(self._talk(on_message))
         try:
-            await asyncio.wait({pump, exited}, return_when=asyncio.FIRST_COMPLETED)
+            await asyncio.wait({talk, exited}, return_when=asyncio.FIRST_COMPLETED)
             if exited.done():  # what it said before it died still counts
-                await asyncio.wait({pump}, timeout=_LAST_WORDS_S)
+                await asyncio.wait({talk}, timeout=_LAST_WORDS_S)
         finally:
             self.kill()
-            pump.cancel()
+            talk.cancel()
             self._channel.close()
-            if self._writer is not None:
-                self._writer.close()
+            if self._frames is not None:
+                self._frames.close()
             status = await exited
             self._output.cancel()
-            await asyncio.gather(pump, self._output, return_exceptions=True)
+            await asyncio.gather(talk, self._output, return_exceptions=True)
         return status
 
     def send(self, message: wire.Message) -> None:
         """Send one frame. Raises `Gone`."""
-        if self._writer is None or self._writer.is_closing():
+        if self._frames is None:
             raise Gone
-        self._writer.write(wire.pack(message))
+        try:
+            self._frames.send(message)
+        except ConnectionError as error:
+            raise Gone from error
 
     def kill(self) -> None:
         """End the child and everything that it started, at once."""
@@ -108,15 +110,15 @@ class Child:
             else:
                 os.killpg(self.pid, signal.SIGKILL)
 
-    async def _pump(self, on_message: OnMessage) -> None:
+    async def _talk(self, on_message: OnMessage) -> None:
+        """Returns at the end of the connection, which is the end of the child."""
         try:
-            reader, self._writer = await self._channel.connect()
+            self._frames = await Frames.over(await self._channel.connect(), on_message)
             self.send(self._init)
-            while True:
-                on_message(*await wire.receive(reader))
-        except (OSError, Gone):  # the end of the connection is the end of the child
+        except (OSError, Gone):
             return
-        except (KeyError, TypeError, ValueError) as error:
+        error = await self._frames.closed
+        if error is not None:
             _log.error("worker does not keep to the protocol", worker=self._name, error=repr(error))
 
     async def _relay(self) -> None:
@@ -138,15 +140,26 @@ def _log_line(worker: str, line: bytes) -> None:
     text = line[:_LONGEST_LINE].decode("utf-8", "replace").strip()
     if not text:
         return
-    if text.startswith("{"):
-        with suppress(ValueError):  # not one of our own lines: it is shown as it is
-            said: dict[str, Any] = json.loads(text)
-            level = _LEVELS.get(str(said.pop("level", "info")), 20)
-            event = str(said.pop("event", ""))
-            said.pop("time", None)
-            _log.log(level, event, worker=worker, **{f"{key}": said[key] for key in said})
-            return
-    _log.info("output", worker=worker, line=text)
+    said = _own_line(text)
+    if said is None:
+        _log.info("output", worker=worker, line=text)
+        return
+    level = _LEVELS.get(str(said.pop("level")), logging.INFO)
+    event = str(said.pop("event"))
+    said.pop("time", None)
+    # nested, as a worker must not choose our keys
+    _log.log(level, event, worker=worker, **({"said": said} if said else {}))
+
+
+def _own_line(text: str) -> dict[str, Any] | None:
+    """The fields of a line that the worker's own logging wrote."""
+    if not text.startswith("{"):
+        return None
+    try:
+        said = json.loads(text)
+    except (ValueError, RecursionError):
+        return None
+    return said if isinstance(said, dict) and {"event", "level"} <= said.keys() else None
 
 
 def _settings_for_worker(settings: Settings) -> dict[str, Any]:

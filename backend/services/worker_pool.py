@@ -72,9 +72,9 @@ class WorkerPool:
 
     @property
     def comfyui(self) -> dict[str, Any] | None:
-        """What the ``comfy`` worker last said of ComfyUI; ``None`` before it said anything."""
+        """What a ready ``comfy`` worker says of ComfyUI; ``None`` while there is none."""
         for worker in self.processes:
-            if worker.kind == "comfy" and "comfyui" in worker.info:
+            if worker.kind == "comfy" and worker.is_ready:
                 said: dict[str, Any] | None = worker.info["comfyui"]
                 return said
         return None

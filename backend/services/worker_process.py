@@ -178,6 +178,8 @@ class WorkerProcess:
     def _hear(self, message: wire.Message, binary: bytes) -> None:
         kind = message["t"]
         if kind == "done":
+            if message.get("progress"):
+                self.on_report(message["progress"], b"")
             if self._answer is not None and not self._answer.done():
                 self._answer.set_result(message)
         elif kind == "loading":

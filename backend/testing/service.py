@@ -143,9 +143,12 @@ class Service:
         """Run an operation to its end; return the job's JSON, whatever its state."""
         path = f"/v1/operations/{operation}?wait={seconds}"
         answer = self.ask("POST", path, dict(params), seconds=seconds + 30)
-        if answer.status != 200:
-            raise RuntimeError(f"{operation}: {answer.status} {answer.body[:1000]!r}")
-        return answer.json()
+        said = answer.json()
+        if answer.status == 200:
+            return said
+        if "job" in said:  # it failed, and the answer was its problem
+            return self.get(f"/v1/jobs/{said['job']}")
+        raise RuntimeError(f"{operation}: {answer.status} {answer.body[:1000]!r}")
 
     def wait_ready(self, *kinds: str, seconds: float = 120.0) -> Any:
         """Wait until every worker (or those of *kinds*) is ready; return /readyz."""

@@ -12,6 +12,7 @@ from queue import SimpleQueue
 from typing import Protocol
 
 from backend.config import Settings
+from backend.errors import OperationFailed
 from backend.logs import configure
 from backend.wire import Message, WireError
 from backend.worker.outbox import Outbox
@@ -66,8 +67,18 @@ class Process:
         threading.Thread(target=self._read, name="reader", daemon=True).start()
         self._outbox.send({"t": "ready", **self._handler.start()})
         while (message := self._inbox.get()) is not None:
-            self._outbox.send({"t": "done", **self._handler.handle(message)})
+            self._answer(self._handler.handle(message))
         self._handler.stop()
+
+    def _answer(self, done: Message) -> None:
+        """Send the answer; one that no frame can hold becomes a failure."""
+        try:
+            self._outbox.send({"t": "done", **done})
+        except ValueError as error:
+            about: Message = {key: done[key] for key in ("job", "attempt", "id") if key in done}
+            problem = OperationFailed(f"the result cannot be sent: {error}").as_problem()
+            failed = {"state": "failed", "problem": problem, "retryable": False}
+            self._outbox.send({"t": "done", **about, **failed})
 
     def _read(self) -> None:
         while True:

@@ -6,6 +6,9 @@ Does not know: where operations come from, or what the parent makes of the resul
 
 from __future__ import annotations
 
+import math
+import os
+import shutil
 import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -28,27 +31,29 @@ Call = Callable[[Callable[[], Any], str, Context], Any]
 
 
 class Reports:
-    """What a running job says to the parent: progress at most every 20 ms, the last always."""
+    """What a running job says to the parent: progress at most every 20 ms; the last goes along
+    with the answer, so that a short job costs one message."""
 
     def __init__(self, job_id: str, outbox: Outbox) -> None:
         self._job_id = job_id
         self._outbox = outbox
-        self._sent = self._shown = float("-inf")
-        self._held: Message | None = None
+        self._sent, self._shown = time.monotonic(), float("-inf")
+        self._held: Message = {}
 
     def progress(self, done: float, total: float, node: str | None) -> None:
+        if not (math.isfinite(done) and math.isfinite(total)):
+            return
         self._held = {
             "t": "progress", "job": self._job_id, "done": done, "total": total, "node": node,
         }  # fmt: skip
         if time.monotonic() - self._sent >= _PROGRESS_S:
-            self.flush()
-
-    def flush(self) -> None:
-        """Send the progress that was held back."""
-        if self._held is not None:
-            held, self._held = self._held, None
-            self._outbox.send(held)
+            self._outbox.send(self.take())
             self._sent = time.monotonic()
+
+    def take(self) -> Message:
+        """The progress that was held back, as a message; empty if there is none."""
+        held, self._held = self._held, {}
+        return held
 
     def preview(self, image: Image) -> None:
         if time.monotonic() - self._shown >= _PREVIEW_S:
@@ -56,7 +61,7 @@ class Reports:
             self._shown = time.monotonic()
 
     def log(self, message: str) -> None:
-        self._outbox.send({"t": "log", "job": self._job_id, "message": message[:2000]})
+        self._outbox.send({"t": "log", "job": self._job_id, "message": str(message)[:2000]})
 
 
 def run(
@@ -77,15 +82,27 @@ def run(
             arguments = invocation.bind(operation, message["params"], message["files"], context)
             context.checkpoint()
             returned = call(lambda: operation(**arguments), job_id, context)
-            reports.flush()
             result = invocation.result_of(operation, returned, folder)
     except Cancelled:
         return {**about, "state": "cancelled"}
     except (Exception, SystemExit, KeyboardInterrupt) as error:  # noqa: BLE001 - foreign code; `problem_of` logs it
-        reports.flush()
         problem = invocation.problem_of(error)
-        return {**about, "state": "failed", "problem": problem, "retryable": problem["retryable"]}
-    return {**about, "state": "succeeded", "result": result}
+        retryable = problem["retryable"]
+        return {**about, "state": "failed", "problem": problem, "retryable": retryable}
+    finally:
+        _tidy(folder)
+    return {**about, "state": "succeeded", "result": result, "progress": reports.take()}
+
+
+def _tidy(folder: Path) -> None:
+    """Remove the folders that the run made for itself; stored files lie beside them."""
+    try:
+        with os.scandir(folder) as entries:
+            inner = [entry.path for entry in entries if entry.is_dir(follow_symlinks=False)]
+    except FileNotFoundError:  # the parent has given the attempt up
+        return
+    for path in inner:
+        shutil.rmtree(path, ignore_errors=True)
 
 
 def _find(operations: Mapping[str, Operation[..., Any]], name: str) -> Operation[..., Any]:

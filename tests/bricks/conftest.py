@@ -48,6 +48,7 @@ class EngineProcess:
     ) -> None:
         folder.mkdir(parents=True, exist_ok=True)
         self.folder = folder
+        self.info: dict[str, Any] = {}
         self.progress: list[tuple[float, float, str | None]] = []
         self._answers: SimpleQueue[dict[str, Any]] = SimpleQueue()
         self._log = (folder / "stderr.log").open("wb")
@@ -108,9 +109,7 @@ class EngineProcess:
         self.progress = []
         job = f"job_{self._jobs}"
         named = {reference: [kind, str(path)] for reference, (kind, path) in (assets or {}).items()}
-        self._send(
-            do="run", job=job, graph=graph, assets=named, folder=str(self.folder), **more
-        )
+        self._send(do="run", job=job, graph=graph, assets=named, folder=str(self.folder), **more)
         return job
 
     def run(
@@ -123,6 +122,14 @@ class EngineProcess:
         self.start(graph, assets, **more)
         result: dict[str, Any] = self.expect("result")
         return result
+
+    def failure(self, graph: dict[str, Any] | None = None, **more: Any) -> Failed:
+        """Run a graph (or wait for the one that runs), which must fail, and say how it did."""
+        try:
+            result = self.expect("result") if graph is None else self.run(graph, **more)
+        except Failed as failed:
+            return failed
+        raise AssertionError(f"this did not fail: {result}")
 
     def interrupt(self, job: str) -> None:
         self._send(do="interrupt", job=job)
@@ -160,31 +167,35 @@ def hostile_packages(folder: Path) -> Path:
 
 
 @pytest.fixture(scope="session")
-def comfyui(
-    tmp_path_factory: pytest.TempPathFactory, request: pytest.FixtureRequest
-) -> Iterator[EngineProcess]:
-    """The real engine; its working folder and its PYTHONPATH hold hostile packages."""
-    folder = hostile_packages(tmp_path_factory.mktemp("comfyui"))
-    # kept between runs, as a user's data folder is: compiled modules lie there
-    base = Path(request.config.cache.mkdir("comfyui-base"))
-    process = EngineProcess(
-        folder,
-        *("comfyui", str(TREE), str(base), str(LOCK)),
-        environment={"PYTHONPATH": str(folder)},
-    )
-    try:
-        process.info = process.expect("ready", 100.0)  # type: ignore[attr-defined]
-        yield process
-    finally:
+def start_engine(
+    tmp_path_factory: pytest.TempPathFactory,
+) -> Iterator[Callable[..., EngineProcess]]:
+    """Starts an engine among hostile packages: its working folder and PYTHONPATH hold them."""
+    started: list[EngineProcess] = []
+
+    def start(name: str, *words: str) -> EngineProcess:
+        folder = hostile_packages(tmp_path_factory.mktemp(name))
+        process = EngineProcess(folder, *words, environment={"PYTHONPATH": str(folder)})
+        started.append(process)
+        process.info = process.expect("ready", 100.0)
+        return process
+
+    yield start
+    for process in started:
         process.stop()
 
 
 @pytest.fixture(scope="session")
-def fake_engine(tmp_path_factory: pytest.TempPathFactory) -> Iterator[EngineProcess]:
+def comfyui(
+    start_engine: Callable[..., EngineProcess], request: pytest.FixtureRequest
+) -> EngineProcess:
+    """The real engine."""
+    # kept between runs, as a user's data folder is: compiled modules lie there
+    base = Path(request.config.cache.mkdir("comfyui-base"))
+    return start_engine("comfyui", "comfyui", str(TREE), str(base), str(LOCK))
+
+
+@pytest.fixture(scope="session")
+def fake_engine(start_engine: Callable[..., EngineProcess]) -> EngineProcess:
     """The fake engine."""
-    process = EngineProcess(tmp_path_factory.mktemp("fake"), "fake")
-    try:
-        process.expect("ready", 60.0)
-        yield process
-    finally:
-        process.stop()
+    return start_engine("fake", "fake")

@@ -37,7 +37,7 @@ class Sleep:
     OUTPUT_NODE = True
 
     @classmethod
-    def INPUT_TYPES(cls):
+    def INPUT_TYPES(cls):  # noqa: N802 (ComfyUI's name)
         return {
             "required": {
                 "seconds": ("FLOAT", {"default": 1.0, "min": 0.0, "max": 600.0}),
@@ -64,7 +64,7 @@ class Fail:
     OUTPUT_NODE = True
 
     @classmethod
-    def INPUT_TYPES(cls):
+    def INPUT_TYPES(cls):  # noqa: N802 (ComfyUI's name)
         return {"required": {"message": ("STRING", {"default": "asked to fail"})}}
 
     def run(self, message):
@@ -113,7 +113,7 @@ class Host:
                 self.say(error={"class": "Cancelled"})
             except KinoError as error:
                 self.say(error={"class": type(error).__name__, **error.as_problem()})
-            except Exception:
+            except Exception:  # noqa: BLE001 (told to the test)
                 self.say(error={"class": "crash", "detail": traceback.format_exc()})
 
     def _read(self) -> None:

@@ -37,7 +37,7 @@ def tree(tmp_path: Path) -> Path:
         "comfy/cli_args.py": CLI_ARGS,
         "comfy/utils.py": "import comfy_no_such_library\n",
         "utils/__init__.py": "",
-        "utils/extra_config.py": "import comfy.cli_args\nassert comfy.cli_args.args.base_directory\n",
+        "utils/extra_config.py": "from comfy.cli_args import args\nassert args.base_directory\n",
         "folder_paths.py": "",
         "nodes.py": "",
         "tests/__init__.py": "raise RuntimeError('never imported')\n",

@@ -49,7 +49,12 @@ def test_a_graph_with_many_paths_is_checked_in_no_time():
 
 def test_a_cycle_away_from_every_output_is_found_too():
     """A cycle counts although no output depends on it."""
-    graph = {"1": node("Give"), "2": node("End", "1"), "3": node("Pass", "4"), "4": node("Pass", "3")}
+    graph = {
+        "1": node("Give"),
+        "2": node("End", "1"),
+        "3": node("Pass", "4"),
+        "4": node("Pass", "3"),
+    }
     assert problems(graph) == [("/graph/4/inputs/in0", "cycle")]
 
 

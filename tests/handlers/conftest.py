@@ -16,7 +16,6 @@ from aiohttp import web
 from backend import app as kino
 from backend.config import Settings
 from backend.handlers import listening
-from backend.handlers.keys import STOPPING
 
 DEADLINE_S = 10.0
 
@@ -85,7 +84,6 @@ async def open_door(tmp_path: Path) -> AsyncIterator[Opener]:
             await client.close()
             for server in servers:
                 server.close()
-            app[STOPPING].set()
             await runner.cleanup()
             for each in sockets:
                 each.close()

@@ -160,7 +160,7 @@ def check(data_dir: Path, journal: Journal) -> Verdict:
     for row in rows.values():
         for leaf in leaves(json.loads(row["result"] or "null")):
             digest = assets[leaf["asset"]]["reference"].removeprefix("blake3:")
-            blob = data_dir / "blobs" / digest[:2] / digest[2:4] / digest
+            blob = data_dir / "blobs" / digest[:2] / digest
             assert blake3.blake3(blob.read_bytes()).hexdigest() == digest
     states = Counter(row["state"] for row in rows.values())
     return Verdict(states, sum(row["attempt"] for row in rows.values()))

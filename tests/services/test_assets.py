@@ -76,7 +76,7 @@ async def insert_job(assets: Assets, state: str, reference: str, job_id: str = "
 
 def blobs(assets: Assets) -> list[str]:
     folder = assets._incoming.parent / "blobs"
-    return sorted(path.name for path in folder.glob("??/??/*"))
+    return sorted(path.name for path in folder.glob("??/*"))
 
 
 async def test_an_upload_is_kept_under_its_content(assets: Assets, tmp_path: Path):

@@ -14,6 +14,12 @@ from backend.services import blobs as blobs_module
 from backend.services.blobs import Blobs
 
 
+def prepared(tmp_path: Path) -> Blobs:
+    blobs = Blobs(tmp_path / "blobs")
+    blobs.prepare()
+    return blobs
+
+
 def source(tmp_path: Path, content: bytes = b"content", name: str = "scratch") -> tuple[Path, str]:
     path = tmp_path / name
     path.write_bytes(content)
@@ -21,11 +27,11 @@ def source(tmp_path: Path, content: bytes = b"content", name: str = "scratch") -
 
 
 def test_a_blob_lies_under_its_digest_and_is_read_only(tmp_path: Path):
-    """The file moves to ab/cd/<digest>, and nobody is meant to write to it again."""
-    blobs = Blobs(tmp_path / "blobs")
+    """The file moves to ab/<digest>, and nobody is meant to write to it again."""
+    blobs = prepared(tmp_path)
     path, digest = source(tmp_path)
     blobs.place(path, digest)
-    placed = tmp_path / "blobs" / digest[:2] / digest[2:4] / digest
+    placed = tmp_path / "blobs" / digest[:2] / digest
     assert blobs.path(digest) == placed
     assert placed.read_bytes() == b"content"
     assert stat.S_IMODE(placed.stat().st_mode) == 0o444
@@ -34,7 +40,7 @@ def test_a_blob_lies_under_its_digest_and_is_read_only(tmp_path: Path):
 
 def test_equal_content_is_kept_once_and_is_young_again(tmp_path: Path):
     """A second file of the same digest is dropped; the blob starts its grace anew."""
-    blobs = Blobs(tmp_path / "blobs")
+    blobs = prepared(tmp_path)
     path, digest = source(tmp_path)
     blobs.place(path, digest)
     os.utime(blobs.path(digest), (1, 1))
@@ -49,7 +55,7 @@ def test_equal_content_is_kept_once_and_is_young_again(tmp_path: Path):
 
 def test_a_linked_source_is_dropped_although_it_is_the_blob(tmp_path: Path):
     """An input that a job gives back is a link to the blob itself; renaming would keep both."""
-    blobs = Blobs(tmp_path / "blobs")
+    blobs = prepared(tmp_path)
     path, digest = source(tmp_path)
     blobs.place(path, digest)
     (tmp_path / "link").hardlink_to(blobs.path(digest))
@@ -60,7 +66,7 @@ def test_a_linked_source_is_dropped_although_it_is_the_blob(tmp_path: Path):
 
 def test_from_another_file_system_the_blob_is_copied_whole(tmp_path: Path, monkeypatch):
     """Where a rename is not possible, the copy appears only when it is complete."""
-    blobs = Blobs(tmp_path / "blobs")
+    blobs = prepared(tmp_path)
     path, digest = source(tmp_path)
     rename = Path.rename
 
@@ -79,7 +85,7 @@ def test_from_another_file_system_the_blob_is_copied_whole(tmp_path: Path, monke
 
 def test_what_a_crash_left_half_copied_is_cleared(tmp_path: Path):
     """A temporary file beside the blobs goes once it is old enough; a young one stays."""
-    blobs = Blobs(tmp_path / "blobs")
+    blobs = prepared(tmp_path)
     path, digest = source(tmp_path)
     blobs.place(path, digest)
     left = blobs.path(digest).with_name(blobs_module._TEMPORARY + "x")
@@ -100,7 +106,7 @@ def test_a_full_disk_has_its_own_error(tmp_path: Path, monkeypatch):
 
     monkeypatch.setattr(Path, "rename", full)
     with pytest.raises(StorageFull):
-        Blobs(tmp_path / "blobs").place(path, digest)
+        prepared(tmp_path).place(path, digest)
     assert path.exists()
 
 

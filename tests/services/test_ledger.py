@@ -47,21 +47,18 @@ async def test_a_fenced_write_stops_when_its_first_statement_matches_nothing(led
     assert len(await ledger.write((condition, ("a",)), (INSERT, ("b", 1)), fenced=True)) == 2
 
 
-async def test_writes_that_wait_are_committed_together(ledger) -> None:
+async def test_writes_that_wait_are_committed_together(ledger, monkeypatch) -> None:
     """Many concurrent durable writes need far fewer commits, and a bad one fails alone."""
     commits: list[int] = []
-    original = module._commit
+    original = module._Writer.commit
 
-    def counting(connection, batch) -> None:
+    def counting(self, batch) -> None:
         commits.append(len(batch))
-        original(connection, batch)
+        original(self, batch)
 
-    module._commit = counting
-    try:
-        writes = [ledger.write((INSERT, ("a", n % 199))) for n in range(200)]
-        results = await asyncio.gather(*writes, return_exceptions=True)
-    finally:
-        module._commit = original
+    monkeypatch.setattr(module._Writer, "commit", counting)
+    writes = [ledger.write((INSERT, ("a", n % 199))) for n in range(200)]
+    results = await asyncio.gather(*writes, return_exceptions=True)
     assert sum(commits) == 200
     assert len(commits) < 100
     assert [type(r) for r in results if not isinstance(r, list)] == [sqlite3.IntegrityError]
@@ -121,15 +118,44 @@ async def test_durable_batches_reach_the_disk(ledger) -> None:
             return self.real.execute(sql, *args)
 
     real = sqlite3.connect(ledger.path, isolation_level=None)
-    for durable in (True, False):
+    writer = module._Writer(Spy(real))  # type: ignore[arg-type]
+    for number, durable in enumerate((True, True, False, True)):
         done = asyncio.get_running_loop().create_future()
-        write = module._Write(((INSERT, ("s", int(durable))),), durable, False, done)
-        module._commit(Spy(real), [write])  # type: ignore[arg-type]
+        writer.commit([module._Write(((INSERT, ("s", number)),), durable, False, done)])
     real.close()
     assert [sql for sql in seen if "synchronous" in sql] == [
         "PRAGMA synchronous = FULL",
         "PRAGMA synchronous = NORMAL",
+        "PRAGMA synchronous = FULL",
     ]
+
+
+async def test_what_nobody_waits_for_comes_first(ledger) -> None:
+    """A write without an answer is done before any later one, and says only if it was refused."""
+    refused: list[str] = []
+    update = "UPDATE job_event SET time = time + 1 WHERE job_id = ? RETURNING seq"
+    await ledger.write((INSERT, ("a", 1)))
+    ledger.write_soon((update, ("a",)), lambda: refused.append("a"))
+    ledger.write_soon((update, ("nobody",)), lambda: refused.append("nobody"))
+    double = "UPDATE job_event SET time = time * 10 WHERE job_id = ? RETURNING time"
+    assert await ledger.write((double, ("a",))) == [[{"time": 10.0}]]
+    assert refused == ["nobody"]
+    ledger.write_soon((update, ("a",)), lambda: refused.append("a"))
+    async with asyncio.timeout(2):
+        while ledger.read("SELECT time FROM job_event")[0]["time"] != 11.0:
+            await asyncio.sleep(0.005)
+
+
+async def test_closing_commits_what_nobody_waits_for(tmp_path) -> None:
+    """The end of the service loses no write that it was given."""
+    made = Ledger(tmp_path / "ledger.sqlite3")
+    await made.start()
+    made.write_soon((INSERT, ("a", 1)), lambda: None)
+    await made.close()
+    again = Ledger(tmp_path / "ledger.sqlite3")
+    await again.start()
+    assert [row["seq"] for row in again.read("SELECT seq FROM job_event")] == [1]
+    await again.close()
 
 
 async def test_a_full_disk_is_said_and_leaves_nothing(ledger, tmp_path) -> None:
@@ -140,7 +166,7 @@ async def test_a_full_disk_is_said_and_leaves_nothing(ledger, tmp_path) -> None:
     done = asyncio.get_running_loop().create_future()
     insert = "INSERT INTO job_event (job_id, seq, time, type, data) VALUES ('a', 1, 0, 'log', ?)"
     write = module._Write(((insert, ("x" * 100_000,)),), True, False, done)
-    module._commit(limited, [write])
+    module._Writer(limited).commit([write])
     assert isinstance(write.error, StorageFull)
     assert not limited.in_transaction
     limited.close()

@@ -169,6 +169,14 @@ BROKEN = {
         """,
         "did not return within 0.5 s",
     ),
+    "gives a node without a proper name": (
+        """
+        from backend.plugins import NodeShape, hookimpl
+        @hookimpl
+        def register_nodes(): return [NodeShape([], "good.hello", "x", "x", (), ())]
+        """,
+        "reading it raised TypeError",
+    ),
     "has settings that are no model": (
         """
         from backend.plugins import hookimpl
@@ -182,9 +190,21 @@ BROKEN = {
 
 @pytest.mark.parametrize(("code", "why"), BROKEN.values(), ids=BROKEN.keys())
 def test_a_broken_plugin_is_listed_with_its_reason(hosts: Hosts, code: str, why: str) -> None:
-    """Whatever is wrong while loading becomes a reason; the good plugin works on."""
+    """Whatever is wrong while loading becomes a reason; the plugins around it work on."""
     hosts.write("later", code)
-    assert why in reason(hosts.host(), "later")
+    hosts.write("latest", GOOD.replace("good.", "latest."))
+    host = hosts.host()
+    assert why in reason(host, "later")
+    assert record(host, "latest").unavailable is None
+
+
+def test_a_reason_names_no_folder(hosts: Hosts) -> None:
+    """What callers are told keeps the machine's paths to itself."""
+    hosts.write("later", "from backend.plugins import nothing_like_this")
+    told = reason(hosts.host(), "later")
+    assert "nothing_like_this" in told
+    assert "__init__.py" in told
+    assert "/" not in told
 
 
 def test_a_plugin_that_hangs_in_startup_is_unavailable(hosts: Hosts) -> None:
@@ -235,6 +255,12 @@ def test_a_plugin_of_a_taken_name_is_the_later_ones_fault(hosts: Hosts) -> None:
     assert record(host, "mixer").unavailable is None
     assert "mixer.mix" in host.operations
     assert "already called 'mixer'" in reason(host, "mixer (2)")
+
+
+def test_a_plugin_cannot_be_called_like_a_setting(hosts: Hosts) -> None:
+    """KINO_LIMITS__… belongs to Kino's own limits."""
+    hosts.write("limits", "")
+    assert "name of a setting" in reason(hosts.host(), "limits")
 
 
 def test_a_node_of_a_taken_name_is_the_later_ones_fault(hosts: Hosts) -> None:
@@ -385,7 +411,9 @@ def test_hook_register_settings(
     host.start()
     assert sys.modules["kino_plugin_later"].seen == [host.settings["later"]]
     monkeypatch.setenv("KINO_LATER__DEPTH", "deep")
-    assert "settings cannot be read" in reason(with_hook(code), "later")
+    told = reason(with_hook(code), "later")
+    assert "settings cannot be read: depth: " in told
+    assert "deep" not in told  # a value may be a secret
 
 
 def test_hook_startup(with_hook: Callable[[str], PluginHost]) -> None:
@@ -426,3 +454,67 @@ def test_hook_check_health(with_hook: Callable[[str], PluginHost]) -> None:
     )
     assert host.check_health()["later"].remedy == "apt install bubblewrap"
     assert reason(host, "later") == "no bwrap"
+
+
+def test_a_plugin_that_recovers_is_available_again(with_hook: Callable[[str], PluginHost]) -> None:
+    """Health is asked at start and whenever somebody wants to know; the last answer counts."""
+    host = with_hook(
+        """
+        ill = [Unavailable("no bwrap", "apt install bubblewrap")]
+        @hookimpl
+        def check_health(): return ill[0] if ill else None
+        """
+    )
+    host.start()
+    assert record(host, "later").unavailable is not None
+    sys.modules["kino_plugin_later"].ill.clear()
+    assert host.check_health() == {}
+    assert record(host, "later").unavailable is None
+
+
+def test_health_that_is_no_answer(with_hook: Callable[[str], PluginHost]) -> None:
+    """A check_health that gives something else, or raises, is a reason like any other."""
+    host = with_hook(
+        """
+        @hookimpl
+        def check_health(): return "fine, thanks"
+        """
+    )
+    assert host.check_health()["later"].reason == "check_health gave str"
+    host = with_hook(
+        """
+        @hookimpl
+        def check_health(): return 1 / 0
+        """
+    )
+    assert "ZeroDivisionError" in host.check_health()["later"].reason
+
+
+def test_a_failed_startup_is_not_healed(with_hook: Callable[[str], PluginHost]) -> None:
+    """Who could not start stays out, is not asked for its health, and is not shut down."""
+    host = with_hook(
+        """
+        @hookimpl
+        def startup(host): raise OSError("no table")
+        @hookimpl
+        def check_health(): seen.append("asked")
+        @hookimpl
+        def shutdown(host): seen.append("stopped")
+        """
+    )
+    host.start()
+    host.check_health()
+    host.stop()
+    assert "no table" in reason(host, "later")
+    assert sys.modules["kino_plugin_later"].seen == []
+
+
+def test_a_worker_that_is_not_configured(hosts: Hosts) -> None:
+    """The API process knows that nobody will run what needs the comfy worker."""
+    settings = load(data_dir=hosts.data, workers=["cpu"])
+    host = PluginHost("api", settings, hosts.data)
+    host.load()
+    why = host.operations["workflows.run"][2]
+    assert why is not None
+    assert "KINO_WORKERS" in why.remedy
+    assert host.operations["mixer.mix"][2] is None

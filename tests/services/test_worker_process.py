@@ -255,7 +255,8 @@ async def test_the_loopback_channel_wants_its_token() -> None:
         stdin=asyncio.subprocess.PIPE,
     )
     await child.communicate(made.stdin)
-    reader, writer = await asyncio.wait_for(connecting, 10)
+    connection = await asyncio.wait_for(connecting, 10)
+    reader, writer = await asyncio.open_connection(sock=connection)
     assert await reader.read() == b"it is me"
     for each in (writer, stranger):
         each.close()
