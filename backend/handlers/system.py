@@ -93,10 +93,18 @@ def comfyui(app: web.Application) -> dict[str, Any]:
 
 
 async def plugins(request: web.Request) -> web.Response:
+    """Every plugin as this process sees it; a worker that sees it otherwise is named."""
     read_query(request, Nothing)
-    return web.json_response(
-        {"items": [plugin.as_json() for plugin in request.app[PLUGINS].plugins]}
-    )
+    elsewhere: dict[str, dict[str, Any]] = {}
+    for worker in request.app[WORKERS].processes:
+        for plugin in worker.info.get("plugins", ()):
+            if plugin["unavailable"] is not None:
+                elsewhere.setdefault(plugin["name"], {})[worker.kind] = plugin["unavailable"]
+    items = [
+        {**plugin.as_json(), "unavailable_in": elsewhere.get(plugin.name, {})}
+        for plugin in request.app[PLUGINS].plugins
+    ]
+    return web.json_response({"items": items})
 
 
 async def system(request: web.Request) -> web.Response:

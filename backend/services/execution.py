@@ -31,6 +31,11 @@ class Execution:
         self._timers: list[asyncio.TimerHandle] = []
         self._sent = False
 
+    @property
+    def is_running(self) -> bool:
+        """Whether the worker has it."""
+        return self._sent
+
     async def run(self, job: Job, files: dict[str, dict[str, Any]], scratch: Path) -> wire.Message:
         """Give the job to the worker; return its ``done`` message. Raises `WorkerLost`."""
         if self.reason is not None:

@@ -19,15 +19,13 @@ import blake3
 from backend.config import Settings
 from backend.errors import (
     Conflict,
-    FieldError,
-    InvalidParameters,
     OperationUnavailable,
     QueueFull,
     StorageFull,
     UnknownName,
 )
 from backend.operations import Checked, Operation
-from backend.services import identifiers, results
+from backend.services import identifiers, job_search, results
 from backend.services.events import Events
 from backend.services.job import Job, State
 from backend.services.ledger import Ledger, Row
@@ -205,28 +203,9 @@ class Jobs:
         metadata: Mapping[str, Any] | None = None,
     ) -> Page:
         """Jobs that fit all filters, newest first. *metadata* names values that must be equal."""
-        where, args = ["1"], list[Any]()
-        for column, value in (("state = ?", state), ("operation = ?", operation)):
-            if value is not None:
-                where.append(column)
-                args.append(value)
-        for key, value in (metadata or {}).items():
-            where.append("json_extract(metadata, ?) IS json_extract(?, '$')")
-            args += [f"$.{json.dumps(key)}", json.dumps(value)]
-        if cursor is not None:
-            if not identifiers.JOB_ID.fullmatch(cursor):
-                why = "a cursor is the next_cursor of a page"
-                raise InvalidParameters(
-                    f"/query/cursor: {why}", errors=[FieldError("/query/cursor", "cursor", why)]
-                )
-            where.append("id < ?")
-            args.append(cursor)
         limit = max(1, min(limit, MOST_PER_PAGE))
-        rows = self._ledger.read(
-            f"SELECT * FROM job WHERE {' AND '.join(where)} ORDER BY id DESC LIMIT ?",
-            *args,
-            limit + 1,
-        )
+        equal = {"state": state, "operation": operation}
+        rows = job_search.newest(self._ledger, equal, metadata or {}, cursor, limit + 1)
         items = [self._job(row) for row in rows[:limit]]
         return Page(items, items[-1].id if len(rows) > limit else None)
 
@@ -300,11 +279,7 @@ class Jobs:
     def _waiting_for(self, row: Row) -> dict[str, Any]:
         """Why a queued job does not run yet."""
         capability = row["capability"]
-        ahead = self._ledger.read(
-            "SELECT count(*) AS n FROM job WHERE state = 'queued' AND capability = ?"
-            " AND (priority > ? OR (priority = ? AND id < ?))",
-            *(capability, row["priority"], row["priority"], row["id"]),
-        )[0]["n"]
+        ahead = job_search.ahead(self._ledger, row)
         waiting = {
             "position": ahead + 1,
             "capability": capability,

@@ -103,7 +103,8 @@ class Runner:
         self._draining = True
         for timer in self._back_off.values():
             timer.cancel()
-        busy = {execution.worker for execution in self._executions.values()}
+        running = [execution for execution in self._executions.values() if execution.is_running]
+        busy = {execution.worker for execution in running}
         for lane, worker in self._lanes.items():
             if worker not in busy:
                 lane.cancel()

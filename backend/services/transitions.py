@@ -17,7 +17,7 @@ from typing import Any
 from backend.services.event import EventType
 from backend.services.events import Events
 from backend.services.execution import Execution
-from backend.services.job import Job, State
+from backend.services.job import ENDED, Job, State
 from backend.services.ledger import Ledger, Statement
 
 
@@ -157,6 +157,12 @@ class Transitions:
         )
         return bool(rows[0])
 
+    def _drop_ended(self, job_id: str) -> None:
+        """Keep nothing in memory of a job that has ended without us."""
+        rows = self._ledger.read("SELECT state FROM job WHERE id = ?", job_id)
+        if not rows or rows[0]["state"] in ENDED:
+            self._events.drop(job_id)
+
     async def _change(
         self,
         job_id: str,
@@ -178,6 +184,7 @@ class Transitions:
             raise
         if not rows[0]:
             self._events.forget(event)
+            self._drop_ended(job_id)
             return False
         self._events.announce(event)
         return True

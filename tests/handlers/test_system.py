@@ -32,6 +32,22 @@ def test_plugins(cpu_service):
     assert names["mixer"]["unavailable"] is None
 
 
+def test_a_plugin_that_fails_in_a_worker_only(launch, tmp_path):
+    """The worker and its reason are named, beside the view of the API process."""
+    (tmp_path / "plugins").mkdir()
+    (tmp_path / "plugins" / "moody.py").write_text(
+        '"""Starts nowhere but in the API process."""\n'
+        "from backend.plugins import hookimpl\n\n\n"
+        "@hookimpl\ndef startup(host):\n"
+        "    if host.role == 'cpu':\n        raise RuntimeError('no')\n"
+    )
+    service = launch(plugins_dir=tmp_path / "plugins")
+    service.wait_ready()
+    (moody,) = [p for p in service.get("/v1/plugins")["items"] if p["name"] == "moody"]
+    assert moody["unavailable"] is None
+    assert moody["unavailable_in"]["cpu"]["reason"]
+
+
 def test_welcome(cpu_service):
     """The first page names the others, and each of them is there."""
     for link in cpu_service.get("/")["links"].values():

@@ -33,12 +33,12 @@ GRAPH = {
     "1": {"class_type": "EmptyImage", "inputs": {"width": 8, "height": 8, "batch_size": 1}},
     "2": {
         "class_type": "KinoTestSleep",
-        "inputs": {"seconds": 0.01, "steps": 2, "image": ["1", 0]},
+        "inputs": {"seconds": 0.03, "steps": 3, "image": ["1", 0]},
     },
     "3": {"class_type": "SaveImage", "inputs": {"images": ["2", 0], "filename_prefix": "kill"}},
 }
 CALLS: tuple[tuple[str, dict[str, Any]], ...] = (
-    ("test.sleep", {"steps": 2, "duration_ms": 5.0}),
+    ("test.sleep", {"steps": 4, "duration_ms": 15.0}),
     ("workflows.run", {"graph": GRAPH}),
     ("test.make", {"size": 8}),
     ("workflows.run", {"graph": GRAPH}),
@@ -66,7 +66,6 @@ class Clients:
     journal: Journal
     jobs: int
     threads: int = 4
-    pause_s: float = 0.0
     failures: list[BaseException] = field(default_factory=list)
     _running: list[threading.Thread] = field(default_factory=list)
 
@@ -88,7 +87,6 @@ class Clients:
         try:
             for n in range(number, self.jobs, self.threads):
                 self._submit(f"key-{n}", *CALLS[n % len(CALLS)])
-                time.sleep(self.pause_s)
         except (AssertionError, TimeoutError, ValueError, KeyError) as error:
             self.failures.append(error)
 
@@ -211,10 +209,18 @@ class KillLoops:
         """Kill the whole service *kills* times while clients submit and repeat."""
         current = [self.launch(folder=self.folder, **SETTINGS)]
         journal = Journal()
-        clients = Clients(lambda: current[0], journal, jobs, pause_s=0.02)
+        clients = Clients(lambda: current[0], journal, jobs)
         clients.start()
-        for _ in range(kills):
-            time.sleep(random.uniform(0.05, 1.2))
+
+        def running_or_over() -> bool:
+            counts = current[0].get("/v1/system")["jobs"]
+            return bool(counts["running"]) or (clients.are_done and not counts["queued"])
+
+        for number in range(kills):
+            # at times while it starts, mostly while jobs run
+            if number % 4:
+                until("a job runs", running_or_over, seconds=seconds, every=0.01)
+            time.sleep(random.uniform(0.0, 0.4))
             current[0].kill()
             current[0] = self.launch(folder=self.folder, **SETTINGS)
         clients.join(seconds)

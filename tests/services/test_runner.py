@@ -188,6 +188,49 @@ async def test_a_late_result_changes_nothing(house) -> None:
     assert house.types(job.id) == ["queued", "started", "succeeded"]
 
 
+async def test_a_job_that_was_cancelled_while_it_was_taken_does_not_run(house) -> None:
+    """A claim that comes too late is refused: the attempt is interrupted and leaves no trace."""
+    blocker = await house.submit("test.sleep", steps=1, duration_ms=300)
+    job = await house.submit("test.sleep", steps=1, duration_ms=60000)
+    await house.ledger.write(("UPDATE job SET state = 'cancelled' WHERE id = ?", (job.id,)))
+    await house.jobs.wait(blocker.id, 20)
+    assert (await house.run("test.sleep")).state == "succeeded"
+    assert house.jobs.get(job.id).state == "cancelled"
+    assert house.types(job.id) == ["queued"]
+    assert not house.events.is_live(job.id)
+    assert house.pool.processes[0].starts == 1
+
+
+async def test_a_worker_is_free_as_soon_as_it_has_answered(house, monkeypatch) -> None:
+    """The next job runs while the files of the one before are still being kept."""
+    place, kept = house.assets.place, asyncio.Event()
+
+    async def slowly(leaf, scratch, **more):
+        await kept.wait()
+        return await place(leaf, scratch, **more)
+
+    monkeypatch.setattr(house.assets, "place", slowly)
+    first = await house.submit("test.make")
+    assert (await house.run("test.sleep")).state == "succeeded"
+    assert house.jobs.get(first.id).state == "running"
+    kept.set()
+    assert (await house.jobs.wait(first.id, 20)).state == "succeeded"
+
+
+async def test_a_running_job_is_shown_as_running_at_once(house) -> None:
+    """What the ledger learns a moment later is told from memory: no job is running yet queued."""
+    await house.pool.processes[0].wait_ready()
+    job = await house.submit("test.sleep", steps=1, duration_ms=200)
+    async with asyncio.timeout(5):
+        while not house.runner.running(job.id):
+            await asyncio.sleep(0)
+    shown = house.jobs.get(job.id)
+    assert (shown.state, shown.attempt, shown.waiting_for) == ("running", 1, None)
+    await house.jobs.cancel(job.id)
+    assert (await house.jobs.wait(job.id, 5)).state == "cancelled"
+    assert house.types(job.id) == ["queued", "started", "cancelled"]
+
+
 # --- cancel and time limit --------------------------------------------------------------------
 
 

@@ -1,0 +1,58 @@
+"""Finding jobs in the ledger: pages with filters, and a job's place in the queue.
+
+Knows: the SQL of filters and cursors.
+Does not know: what a caller may see or do.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from typing import Any
+
+from backend.errors import FieldError, InvalidParameters
+from backend.services import identifiers
+from backend.services.ledger import Ledger, Row
+
+
+def newest(
+    ledger: Ledger,
+    equal: Mapping[str, Any],
+    metadata: Mapping[str, Any],
+    cursor: str | None,
+    limit: int,
+) -> list[Row]:
+    """Rows of jobs that fit all filters, newest first, from behind *cursor*.
+
+    *equal* maps columns (the caller's own words, never a client's) to values, ``None`` for any;
+    *metadata* maps keys to JSON values. Raises `InvalidParameters` for a cursor of no page.
+    """
+    where, args = ["1"], list[Any]()
+    for column, value in equal.items():
+        if value is not None:
+            where.append(f"{column} = ?")
+            args.append(value)
+    for key, value in metadata.items():
+        where.append("json_extract(metadata, ?) IS json_extract(?, '$')")
+        args += [f"$.{json.dumps(key)}", json.dumps(value)]
+    if cursor is not None:
+        if not identifiers.JOB_ID.fullmatch(cursor):
+            why = "a cursor is the next_cursor of a page"
+            raise InvalidParameters(
+                f"/query/cursor: {why}", errors=[FieldError("/query/cursor", "cursor", why)]
+            )
+        where.append("id < ?")
+        args.append(cursor)
+    sql = f"SELECT * FROM job WHERE {' AND '.join(where)} ORDER BY id DESC LIMIT ?"
+    return ledger.read(sql, *args, limit)
+
+
+def ahead(ledger: Ledger, row: Row) -> int:
+    """How many queued jobs of the same capability come before this one."""
+    return int(
+        ledger.read(
+            "SELECT count(*) AS n FROM job WHERE state = 'queued' AND capability = ?"
+            " AND (priority > ? OR (priority = ? AND id < ?))",
+            *(row["capability"], row["priority"], row["priority"], row["id"]),
+        )[0]["n"]
+    )
