@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Annotated, Any, Final, Literal
 
 from annotated_types import Ge, Le
-from pydantic import BaseModel, ConfigDict, Field, SecretStr, field_serializer
+from pydantic import BaseModel, ConfigDict, Field, SecretStr, field_serializer, field_validator
 from pydantic.fields import FieldInfo
 from pydantic_settings import (
     BaseSettings,
@@ -51,6 +51,12 @@ class ComfyUISettings(BaseModel):
     accept_modified: bool = Field(
         False, description="Start although the tree's digest differs from the lock."
     )
+
+    @field_validator("path", "models_dir")
+    @classmethod
+    def _absolute(cls, value: Path | None) -> Path | None:
+        """Workers run in another folder, so a path must mean the same everywhere."""
+        return None if value is None else value.absolute()
 
 
 class Limits(BaseModel):
@@ -161,9 +167,6 @@ class Settings(BaseSettings):
         ROOT / "data",
         description="Folder of the ledger, the assets and everything else that is kept.",
     )
-    output_dir: Path | None = Field(
-        None, description="Results are also written here, under readable names."
-    )
     plugins_dir: Path | None = Field(None, description="Folder of plugin files (*.py) to load.")
     api_keys: list[SecretStr] = Field(
         [], description="Accepted API keys, as a JSON list of 'name:sha256-of-key'."
@@ -195,6 +198,12 @@ class Settings(BaseSettings):
     plugin_settings: dict[str, dict[str, Any]] = Field(
         {}, description="What plugins are set to, from KINO_<PLUGIN>__<NAME>.", repr=False
     )
+
+    @field_validator("data_dir", "plugins_dir")
+    @classmethod
+    def _absolute(cls, value: Path | None) -> Path | None:
+        """Workers run in another folder, so a path must mean the same everywhere."""
+        return None if value is None else value.absolute()
 
     @field_serializer("plugin_settings")
     def _without_secrets(self, values: dict[str, dict[str, Any]]) -> dict[str, dict[str, Any]]:

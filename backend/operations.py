@@ -291,7 +291,8 @@ def invalid(error: ValidationError, detail: str) -> InvalidParameters:
         )
         found.append(FieldError(pointer, str(item["type"]), str(item["msg"])))
     first = f": {found[0].pointer or '/'}: {found[0].message}" if found else ""
-    return InvalidParameters(detail + first, errors=found)
+    more = f" (and {len(found) - 1} more)" if len(found) > 1 else ""
+    return InvalidParameters(detail + first + more, errors=found)
 
 
 def read_json(raw: bytes) -> Any:

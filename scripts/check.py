@@ -50,13 +50,14 @@ def main() -> int:
     """Run the checks; 0 if all pass."""
     parser = argparse.ArgumentParser(description="Format, lint, types, floors, documents.")
     parser.add_argument("--fix", action="store_true", help="first mend what the tools can mend")
-    if parser.parse_args().fix:
-        for words in fixes():
-            steps.run(words)
+    fix = parser.parse_args().fix
     if not steps.environment_tool("ruff").exists():
         steps.make_environment()
         steps.get_uv()
         steps.sync_packages(dev=True)
+    if fix:
+        for words in fixes():
+            steps.run(words)
     failed = []
     for name, words in checks().items():
         started = time.monotonic()

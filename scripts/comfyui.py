@@ -308,13 +308,18 @@ def write_settings(path: Path, values: dict[str, str]) -> None:
     """Set variables in an ``.env`` file and leave its other lines as they are."""
     lines = path.read_text("utf-8").splitlines() if path.exists() else []
     kept = [line for line in lines if line.split("=", 1)[0].strip() not in values]
-    kept += [f"{name}='{value}'" for name, value in values.items()]
+    kept += [f"{name}='{_escaped(value)}'" for name, value in values.items()]
     with tempfile.NamedTemporaryFile(
         "w", encoding="utf-8", dir=path.parent, prefix=path.name, delete=False
     ) as file:
         file.write("\n".join(kept) + "\n")
     Path(file.name).chmod(0o600)
     Path(file.name).replace(path)
+
+
+def _escaped(value: str) -> str:
+    """As it stands between single quotes in an ``.env`` file."""
+    return value.replace("\\", "\\\\").replace("'", "\\'")
 
 
 def arguments() -> argparse.ArgumentParser:

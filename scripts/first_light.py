@@ -103,7 +103,7 @@ class Service:
         while job["state"] not in ENDED:
             if time.monotonic() > deadline:
                 raise Stop(f"{operation} did not end within {JOB_S:.0f} s: see {self.url}/readyz.")
-            bar.show(job.get("progress") or 0.0, job.get("waiting_for") or job["state"])
+            bar.show(job.get("progress") or 0.0, _state(job))
             time.sleep(0.1)
             job = json.loads(self.call("GET", f"/v1/jobs/{job['id']}"))
         if job["state"] != "succeeded":
@@ -118,6 +118,14 @@ class Service:
         partial.write_bytes(self.call("GET", leaf["href"]))
         partial.replace(path)
         return path
+
+
+def _state(job: Mapping[str, Any]) -> str:
+    """What a job does now, and what it waits for, in a few words."""
+    waiting = job.get("waiting_for") or {}
+    if waiting.get("engine") == "loading":
+        return f"waits: the {waiting['capability']} worker is loading"
+    return str(job["state"])
 
 
 def _problem(error: urllib.error.HTTPError) -> str:

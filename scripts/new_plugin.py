@@ -44,7 +44,8 @@ README: Final = """\
 
 A plugin for Kino with one operation, `$name.gain`, and one node, `$node`.
 
-Install it into Kino's environment, run its tests, and start the service again:
+Install it into Kino's environment, run its tests, and start the service again. The tests need
+Kino's development tools: `uv pip install --group dev` in the folder of Kino, once.
 
     uv pip install --no-deps --editable .
     pytest
@@ -263,7 +264,8 @@ def main() -> int:
         target = folder / path
         target.parent.mkdir(parents=True, exist_ok=True)
         target.write_text(text, "utf-8")
-    print(f"Written to {folder}. Next, in Kino's environment:")
+    print(f"Written to {folder}. Next, in Kino's environment (source .venv/bin/activate):")
+    print("  uv pip install --group dev      # once: pytest and what it needs")
     print(f"  uv pip install --no-deps --editable {folder}")
     print(f"  pytest {folder}")
     return 0

@@ -22,10 +22,14 @@ from typing import Any
 import pytest
 from filelock import FileLock
 
+from backend.bricks import identity
+from backend.config import ROOT
 from backend.testing.service import Service, end_by_id
 
 SHARED = pytest.StashKey[Path]()
 STARTED = pytest.StashKey[list[Service]]()
+DIGEST = pytest.StashKey[str]()
+TREE = ROOT / "backend" / "ComfyUI"
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -48,6 +52,26 @@ def pytest_unconfigure(config: pytest.Config) -> None:
     for note in folder.glob("*.json"):
         end_by_id(json.loads(note.read_text())["pid"])
     shutil.rmtree(folder, ignore_errors=True)
+
+
+def pytest_sessionstart(session: pytest.Session) -> None:
+    """The controller remembers ComfyUI's tree as it was before the first test."""
+    if not hasattr(session.config, "workerinput") and TREE.is_dir():
+        session.config.stash[DIGEST] = identity.tree_sha1(TREE)
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    """The run fails if any test, or what it started, has written into ComfyUI's tree."""
+    before = session.config.stash.get(DIGEST, None)
+    if before is not None and identity.tree_sha1(TREE) != before:
+        session.exitstatus = pytest.ExitCode.TESTS_FAILED
+
+
+def pytest_terminal_summary(terminalreporter, exitstatus: int, config: pytest.Config) -> None:
+    before = config.stash.get(DIGEST, None)
+    if before is not None and identity.tree_sha1(TREE) != before:
+        terminalreporter.write_line(f"{TREE} was written to while the tests ran", red=True)
 
 
 def _shared(config: pytest.Config, name: str, **settings: object) -> Service:

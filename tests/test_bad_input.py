@@ -320,6 +320,19 @@ def test_a_bad_call(service: Service, stock: Stock, case: Case) -> None:
     still_good(service, stock)
 
 
+@pytest.mark.xdist_group("comfy")
+def test_a_misspelt_input_is_named(service: Service) -> None:
+    """ComfyUI ignores an input that a node does not have; the result names it."""
+    graph = {
+        "1": {"class_type": "EmptyImage", "inputs": {"widht": 64, "height": 8}},
+        "2": {"class_type": "SaveImage", "inputs": {"images": ["1", 0]}},
+    }
+    warnings = " ".join(service.run("workflows.run", {"graph": graph})["result"]["warnings"])
+    assert "no input 'widht'" in warnings
+    assert "did you mean 'width'?" in warnings
+    assert "filename_prefix was not given" in warnings
+
+
 def counts(service: Service) -> dict[str, int]:
     """How many assets and jobs the ledger holds, and how many blobs lie on the disk."""
     with closing(sqlite3.connect(f"file:{service.data_dir / 'kino.db'}?mode=ro", uri=True)) as db:

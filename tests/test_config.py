@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from pathlib import Path
 
 import pytest
@@ -74,3 +75,26 @@ def test_a_worker_inherits_no_setting(monkeypatch: pytest.MonkeyPatch) -> None:
     given = config.worker_environment()
     assert "PATH" in given
     assert not [name for name in given if name.startswith(("KINO_", "AWS_"))]
+
+
+def test_paths_do_not_depend_on_the_folder(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A relative path is one of the folder in which Kino was started, in its workers too."""
+    monkeypatch.setenv("KINO_DATA_DIR", "kept")
+    found = config.load(plugins_dir="mine", comfyui={"path": "tree", "models_dir": "models"})
+    assert (found.data_dir, found.plugins_dir) == (folder / "kept", folder / "mine")
+    assert (found.comfyui_path, found.models_dir) == (folder / "tree", folder / "models")
+
+
+def test_every_setting_is_used() -> None:
+    """What no module reads would be a promise that is not kept."""
+    backend = Path(config.__file__).parent
+    texts = [
+        path.read_text("utf-8")
+        for path in backend.rglob("*.py")
+        if path != Path(config.__file__) and "ComfyUI" not in path.parts
+    ]
+    read = set(re.findall(r"\.([a-z][a-z0-9_]*)\b", "\n".join(texts)))
+    models = (config.Settings, config.ComfyUISettings, config.Limits)
+    names = {name for model in models for name in model.model_fields}
+    derived = {"url": "service_url", "path": "comfyui_path"}
+    assert {name for name in names if derived.get(name, name) not in read} == set()

@@ -146,6 +146,13 @@ def test_a_broken_rule_is_named(body: dict[str, Any], pointer: str, rule: str) -
     assert (pointer, rule) in [(error.pointer, error.rule) for error in errors]
 
 
+def test_several_broken_rules_are_counted() -> None:
+    """The sentence names the first and says how many more there are; the list has all."""
+    error = problem({"strips": [], "gain_db": 3, "loudness": 1})
+    assert error.detail.endswith("(and 1 more)")
+    assert len(error.errors) == 2
+
+
 def test_a_missing_asset_is_named() -> None:
     """A reference to nothing is an invalid parameter, with the resolver's sentence."""
     with pytest.raises(InvalidParameters) as caught:

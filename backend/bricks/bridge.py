@@ -17,7 +17,7 @@ from backend.bricks._comfy import module
 from backend.bricks.engine import Graph, Produced
 from backend.bricks.node_classes import register_node
 from backend.errors import FieldError, InvalidParameters, OperationFailed
-from backend.media.image import Image
+from backend.media.image import Image, Mask
 from backend.media.reference import MediaValue
 
 CATEGORY: Final = "Kino/assets"
@@ -28,7 +28,10 @@ Inputs = dict[str, dict[str, Any]]
 
 
 class LoadAsset:
-    """Gives the asset on the output of its kind; the other outputs stay closed."""
+    """Gives the asset on the output of its kind; the other outputs stay closed.
+
+    A picture is also given as a mask (its transparency, or its grey), and a mask as a picture.
+    """
 
     CATEGORY: ClassVar = CATEGORY
     FUNCTION: ClassVar = "load"
@@ -39,7 +42,7 @@ class LoadAsset:
     @classmethod
     def INPUT_TYPES(cls) -> Inputs:  # noqa: N802 (ComfyUI's name)
         told = "A content reference (blake3:…) or an asset id (ast_…)."
-        return {"required": {"asset": ("STRING", {"default": "", "tooltip": told})}}
+        return {"required": {"asset": ("STRING", {"tooltip": told})}}
 
     def load(self, asset: str) -> tuple[Any, ...]:
         value = graph_run.current().asset(asset)
@@ -49,11 +52,24 @@ class LoadAsset:
 def _given(kind: str, value: MediaValue) -> Any:
     if value.kind == kind:
         return sockets.to_socket(value)
-    if kind == "mask" and isinstance(value, Image):
-        transparent = sockets.transparency(value)
-        if transparent is not None:
-            return sockets.to_socket(transparent)
+    other = _as_other(kind, value)
+    if other is not None:
+        return sockets.to_socket(other)
     return module("comfy_execution.graph_utils").ExecutionBlocker(_misfit(kind, value))
+
+
+def _as_other(kind: str, value: MediaValue) -> MediaValue | None:
+    """The mask of a picture, or the picture of a mask, where there is one.
+
+    A grey picture and a mask may be the same bytes, hence one reference: either is given.
+    """
+    if kind == "mask" and isinstance(value, Image):
+        if value.channels == 1:
+            return Mask.from_array(value.pixels[:, :, 0])
+        return sockets.transparency(value)
+    if kind == "image" and isinstance(value, Mask):
+        return Image.from_array(value.values, bit_depth=16)
+    return None
 
 
 def _misfit(kind: str, value: MediaValue) -> str:
@@ -66,7 +82,9 @@ def foreign_assets(graph: Graph, assets: Mapping[str, MediaValue]) -> Iterator[F
         for name, source, slot in checks.links(graph, node_id):
             loader = graph[source]
             value = assets.get(str(loader["inputs"].get("asset")))
-            if loader["class_type"] == LOAD and value is not None and value.kind != KINDS[slot]:
+            if loader["class_type"] != LOAD or value is None:
+                continue
+            if value.kind != KINDS[slot] and _as_other(KINDS[slot], value) is None:
                 where = checks.pointer(source, "inputs", "asset")
                 told = (
                     f"{checks.label(graph, node_id)}, input {name}: {_misfit(KINDS[slot], value)}"

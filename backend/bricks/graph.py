@@ -139,6 +139,9 @@ class ComfyEngine:
             _compat.forget(executor, validation.is_output)
         _raise_failure(executor.status_messages, prompt, here)
         history: Mapping[str, Any] = executor.history_result
+        if here.blocked:
+            # only the first node behind a closed output says so; cached, it would say nothing
+            executor.reset()
         return history
 
 

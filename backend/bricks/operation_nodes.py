@@ -15,7 +15,7 @@ from typing import Annotated, Any, Final, get_args, get_origin
 
 from pydantic_core import to_jsonable_python
 
-from backend.bricks import _compat, graph_run, sockets, widgets
+from backend.bricks import _compat, checks, graph_run, sockets, widgets
 from backend.bricks._comfy import module
 from backend.bricks.lane import current
 from backend.bricks.node_classes import register_node
@@ -51,8 +51,15 @@ class Call:
         except KinoError as error:
             run, node = graph_run.find(), _compat.executing_node()
             if run is not None and node is not None:
+                error.errors = tuple(self._in_graph(each, node, given) for each in error.errors)
                 run.errors[node] = error
             raise
+
+    def _in_graph(self, error: FieldError, node: str, given: Mapping[str, Any]) -> FieldError:
+        """*error*, pointing at the input of the graph's node instead of the parameter."""
+        name = widgets.input_at(self.slots, given, error.pointer)
+        where = checks.pointer(node, *(("inputs", name) if name else ()))
+        return FieldError(where, error.rule, error.message)
 
     def _run(self, given: Mapping[str, Any]) -> tuple[Any, ...]:
         operation = self.operation
@@ -173,8 +180,10 @@ def _build(call: Call, name: str, category: str) -> type:
     description = operation.description
     if call.unavailable is not None:
         description = f"Not available: {call.unavailable.reason}. {call.unavailable.remedy}"
-    # NaN equals nothing, itself included: what is not pure is never taken from ComfyUI's cache
-    changed = {} if operation.pure else {"IS_CHANGED": classmethod(lambda cls, **_: float("nan"))}
+    # NaN equals nothing, itself included: what is not pure is never taken from ComfyUI's cache,
+    # nor is a file, which lies in the folder of the run that wrote it and goes with it
+    lasting = operation.pure and all(output.kind != "file" for _, output in call.outputs)
+    changed = {} if lasting else {"IS_CHANGED": classmethod(lambda cls, **_: float("nan"))}
     return type(
         name,
         (),

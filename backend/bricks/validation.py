@@ -10,7 +10,8 @@ one output works, and raises for a link into nowhere; hence the work on both sid
 from __future__ import annotations
 
 import copy
-from collections.abc import Collection, Mapping
+import difflib
+from collections.abc import Collection, Iterator, Mapping
 from typing import Any, Final
 
 from backend.bricks import _compat, checks, sampling, session
@@ -69,7 +70,23 @@ def fill_defaults(graph: Graph) -> tuple[Prompt, list[str]]:
             node["inputs"][name] = value
             start = checks.label(graph, node_id)
             notes.append(f"{start}: {name} was not given; {value!r} is used")
+        notes += _unknown(checks.label(graph, node_id), known[node["class_type"]], node["inputs"])
     return prompt, notes
+
+
+def _unknown(start: str, found: type, given: dict[str, Any]) -> Iterator[str]:
+    """A sentence for each input that the node does not have; ComfyUI ignores them silently."""
+    raw: dict[str, Any] = found.INPUT_TYPES()  # type: ignore[attr-defined]
+    if any(type(group) is not dict for group in raw.values()):
+        return  # a mapping of its own kind may answer for names that it does not list
+    named = {name for group in _compat.finalized_inputs(found, given).values() for name in group}
+    named.update(raw.get("hidden") or {})
+    for name in sorted(given.keys() - named):
+        # a name with a dot belongs to an input that grows
+        if "." not in name:
+            near = difflib.get_close_matches(name, named, n=1)
+            hint = f"; did you mean {near[0]!r}?" if near else ""
+            yield f"{start}: it has no input {name!r}, which is ignored{hint}"
 
 
 def _missing(found: type, given: dict[str, Any]) -> list[tuple[str, Any]]:

@@ -226,6 +226,35 @@ def _item_prefixes(slot: Slot) -> list[Path]:
     return [slot.path[: end + 1] for end, part in enumerate(slot.path) if isinstance(part, int)]
 
 
+def input_at(slots: list[Slot], given: Mapping[str, Any], pointer: str) -> str | None:
+    """The name of the slot that feeds the parameter at *pointer*, as near as there is one.
+
+    Items of a list are counted as `assemble` counts them: those that are not linked are left out.
+    """
+    for slot in slots:
+        if pointer == f"/{slot.name}":
+            return slot.name
+    linked = {
+        prefix for slot in slots if slot.kind is not None and given.get(slot.name) is not None
+        for prefix in _item_prefixes(slot)
+    }  # fmt: skip
+    wanted = pointer.split("/")[1:]
+    best, name = 0, None
+    for slot in slots:
+        shared = 0
+        for place, (part, asked) in enumerate(zip(slot.path, wanted, strict=False)):
+            if isinstance(part, int):
+                before = slot.path[:place]
+                found = sorted(p[-1] for p in linked if p[:-1] == before)
+                part = found.index(part) if part in found else f"no item {part}"
+            if str(part) != asked:
+                break
+            shared += 1
+        if shared > best:
+            best, name = shared, slot.name
+    return name
+
+
 def _place(tree: dict[Any, Any], path: Path, value: Any) -> None:
     for part in path[:-1]:
         tree = tree.setdefault(part, {})

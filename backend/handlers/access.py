@@ -11,7 +11,6 @@ import hmac
 import ipaddress
 import re
 from typing import TYPE_CHECKING, Final
-from urllib.parse import urlsplit
 
 from aiohttp import hdrs, web
 
@@ -85,8 +84,7 @@ class Access:
         origin = given[0].lower()
         if len(given) == 1 and origin in self._origins and origin != "null":
             return given[0]
-        parts = urlsplit(origin)
-        if len(given) == 1 and parts.scheme in ("http", "https") and parts.netloc == host:
+        if len(given) == 1 and origin in (f"http://{host}", f"https://{host}"):
             return None
         raise Forbidden(
             "pages of this origin may not call the service",

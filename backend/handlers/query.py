@@ -17,6 +17,8 @@ from backend.operations import read_json
 
 MAX_WAIT_S: Final = 600.0
 METADATA_BYTES: Final = 4096
+MAX_NUMBER: Final = 2**53 - 1
+"""Of an event; what every JSON reader takes."""
 JobState = Literal["queued", "running", "succeeded", "failed", "cancelled"]
 
 
@@ -77,13 +79,15 @@ class AssetFilter(Cursor):
 
 
 class After(Query):
-    after: Annotated[int, Ge(0)] = Field(0, description="Replay events that come after this one.")
+    after: Annotated[int, Ge(0), Le(MAX_NUMBER)] = Field(
+        0, description="Replay events that come after this one."
+    )
 
 
 class Resume(Query):
     """The header by which a client of events resumes."""
 
-    last_event_id: Annotated[int, Ge(0)] | None = Field(
+    last_event_id: Annotated[int, Ge(0), Le(MAX_NUMBER)] | None = Field(
         None, alias="Last-Event-ID", description="The last number seen; wins over 'after'."
     )
 

@@ -18,6 +18,11 @@ Block = NDArray[np.float32]
 _HALF: Final = np.float32(0.5)
 
 
+def length_at(frames: int, rate: int, new_rate: int) -> int:
+    """How many frames *frames* at *rate* become at *new_rate*: scaled and rounded."""
+    return (frames * new_rate + rate // 2) // rate
+
+
 def resample_blocks(
     blocks: Iterable[Block], channels: int, from_rate: int, to_rate: int
 ) -> Iterator[Block]:
@@ -38,7 +43,7 @@ def resample_blocks(
         given += len(out)
         if len(out):
             yield np.ascontiguousarray(out.T)
-    wanted = (taken * to_rate + from_rate // 2) // from_rate
+    wanted = length_at(taken, from_rate, to_rate)
     tail = stream.resample_chunk(np.empty((0, channels), np.float32), last=True)
     end = np.zeros((channels, max(0, wanted - given)), np.float32)
     count = min(len(tail), end.shape[1])

@@ -20,7 +20,14 @@ from typing import Any, Final
 import structlog
 
 from backend.config import Settings
-from backend.errors import Conflict, FieldError, InvalidParameters, OperationFailed, UnknownName
+from backend.errors import (
+    Conflict,
+    FieldError,
+    InvalidParameters,
+    KinoError,
+    OperationFailed,
+    UnknownName,
+)
 from backend.media import codecs
 from backend.media.reference import Resolver
 from backend.services import asset_rows, identifiers, reception
@@ -218,9 +225,9 @@ class Assets:
                 count = await self.collect_garbage()
                 if count:
                     _log.info("garbage collected", files=count)
-            except OSError as error:
+            except (OSError, KinoError) as error:
                 # a full or vanished disk must not end the sweeping for good
-                _log.error("garbage collection failed", error=error.strerror)
+                _log.error("garbage collection failed", error=type(error).__name__)
             await asyncio.sleep(_SWEEP_EVERY_S)
 
 

@@ -56,6 +56,7 @@ class SocketPairChannel:
 
     _sockets: tuple[socket.socket, socket.socket] = field(default_factory=socket.socketpair)
     stdin: bytes = b""
+    _is_given: bool = False
 
     @property
     def argument(self) -> str:
@@ -68,10 +69,13 @@ class SocketPairChannel:
     async def connect(self) -> socket.socket:
         self._sockets[1].close()
         self._sockets[0].setblocking(False)
+        self._is_given = True
         return self._sockets[0]
 
     def close(self) -> None:
         self._sockets[1].close()
+        if not self._is_given:
+            self._sockets[0].close()
 
 
 class LoopbackChannel:

@@ -25,7 +25,7 @@ def locked(folder: Path) -> Iterator[None]:
     """
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        file = os.open(folder / LOCK, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        file = os.open(folder / LOCK, os.O_RDWR | os.O_CREAT, 0o600)
     except OSError as error:
         raise StorageFull(
             f"the data folder cannot be written: {error.strerror}",
@@ -33,13 +33,15 @@ def locked(folder: Path) -> Iterator[None]:
         ) from error
     try:
         if not _take(file):
-            holder = os.pread(file, 20, 0).decode("ascii", "replace").strip() or "unknown"
+            os.lseek(file, 0, os.SEEK_SET)  # not pread: Windows has none
+            holder = os.read(file, 20).decode("ascii", "replace").strip() or "unknown"
             raise Conflict(
                 f"another Kino (process {holder}) already uses this data folder",
                 remedy="Stop it, or choose another folder with KINO_DATA_DIR.",
             )
         os.ftruncate(file, 0)
-        os.pwrite(file, f"{os.getpid()}\n".encode(), 0)
+        os.lseek(file, 0, os.SEEK_SET)
+        os.write(file, f"{os.getpid()}\n".encode())
         yield
     finally:
         os.close(file)

@@ -29,7 +29,7 @@ _COALESCED: Final = ("progress", "preview")
 _COALESCE_S: Final = 0.1
 _FLUSH_S: Final = 1.0
 _LOG_LINES: Final = 1000
-_CRASH_GAP: Final = 1000
+_CRASH_GAP: Final = 10 * _LOG_LINES  # more than can be seen before it is written
 
 
 _log = structlog.get_logger("kino.events")
@@ -211,8 +211,9 @@ class Events:
             if ended:
                 return
             async for event in follower.events():
-                if event.seq > last:
-                    last = event.seq
+                # the end may have got its number before something that was told at once
+                if event.seq > last or event.is_terminal:
+                    last = max(last, event.seq)
                     yield event
                     if event.is_terminal:
                         return

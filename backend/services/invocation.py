@@ -109,8 +109,21 @@ def _store(value: Any, folder: Path, name: str) -> Any:
     if isinstance(value, Mapping):
         if LEAF in value:
             raise ValueError(f"the key {LEAF!r} is reserved")
-        return {str(key): _store(item, folder, flat_name(name, key)) for key, item in value.items()}
-    return to_jsonable_python(value, inf_nan_mode="null")
+        return {
+            readable(str(key)): _store(item, folder, flat_name(name, key))
+            for key, item in value.items()
+        }
+    return readable(to_jsonable_python(value, inf_nan_mode="null"))
+
+
+def readable(value: Any) -> Any:
+    """A JSON value whose strings can be written as UTF-8: a file's name, say, may hold bytes that
+    are no characters, and nobody could store or read them."""
+    if isinstance(value, str):
+        return value if value.isascii() else value.encode("utf-8", "replace").decode()
+    if isinstance(value, dict):
+        return {readable(key): readable(item) for key, item in value.items()}
+    return [readable(item) for item in value] if isinstance(value, list) else value
 
 
 def _stem(name: str) -> str:

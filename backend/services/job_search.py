@@ -33,8 +33,12 @@ def newest(
             where.append(f"{column} = ?")
             args.append(value)
     for key, value in metadata.items():
-        where.append("json_extract(metadata, ?) IS json_extract(?, '$')")
-        args += [f"$.{json.dumps(key)}", json.dumps(value)]
+        # not by a path: no quoting of it takes every key
+        where.append(
+            "EXISTS (SELECT 1 FROM json_each(metadata) AS pair"
+            " WHERE pair.key = ? AND pair.value IS json_extract(?, '$'))"
+        )
+        args += [key, json.dumps(value)]
     if cursor is not None:
         if not identifiers.JOB_ID.fullmatch(cursor):
             why = "a cursor is the next_cursor of a page"

@@ -83,10 +83,16 @@ class Ledger:
             self._reader = None
 
     def read(self, sql: str, *args: Any) -> list[Row]:
-        """Run one SELECT on the read connection, at once, on the event loop's thread."""
+        """Run one SELECT on the read connection, at once, on the event loop's thread.
+
+        Raises `OperationUnavailable` if the file cannot be read.
+        """
         if self._reader is None:
             raise OperationUnavailable("the ledger is closed", remedy="Start the service again.")
-        return _rows(self._reader.execute(sql, args))
+        try:
+            return _rows(self._reader.execute(sql, args))
+        except sqlite3.Error as error:
+            raise _as_problem(error) from error
 
     async def write(
         self, *statements: Statement, durable: bool = True, fenced: bool = False
@@ -202,7 +208,9 @@ def _apply(connection: sqlite3.Connection, write: _Write, *, alone: bool) -> Non
             write.rows.append(_rows(connection.execute(sql, args)))
             if write.fenced and not write.rows[0]:
                 break
-    except (sqlite3.IntegrityError, sqlite3.ProgrammingError, sqlite3.InterfaceError) as error:
+    except sqlite3.OperationalError:  # the disk, the file: it concerns the whole batch
+        raise
+    except Exception as error:  # noqa: BLE001 - a value that cannot be bound concerns its write alone
         write.error = error
         if alone:
             connection.execute("ROLLBACK")

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Final
 import structlog
 
 from backend.config import Limits
-from backend.errors import DeadlineExceeded, KinoError, WorkerCrashed
+from backend.errors import DeadlineExceeded, WorkerCrashed
 from backend.services import invocation, results
 from backend.services.execution import Execution
 from backend.services.job import Job, State
@@ -76,7 +76,7 @@ class Outcomes:
     ) -> float | None:
         try:
             adopted, rows = await results.adopt(result, job.id, folder, self._assets)
-        except (KinoError, OSError) as error:
+        except Exception as error:  # noqa: BLE001 - a worker may answer anything; `problem_of` logs it
             problem = invocation.problem_of(error)
             if problem["retryable"]:
                 return await self._retry_or_fail(execution, job, problem, seconds)
@@ -145,8 +145,8 @@ class Outcomes:
 
 
 def crash_of(attempt: int) -> WorkerCrashed:
-    """The error of an attempt whose worker died."""
+    """The error of an attempt that was cut short: its worker, or the whole service, has died."""
     return WorkerCrashed(
-        f"the worker process died while it ran attempt {attempt}",
-        remedy="If it happens again, the operation or its input breaks the worker.",
+        f"the worker, or the whole service, died while attempt {attempt} ran",
+        remedy="Retry the job; if only this one fails so, its operation or input breaks workers.",
     )

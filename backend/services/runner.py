@@ -237,12 +237,15 @@ class Runner:
         """What a worker says of the job that it has; anything else is not listened to."""
         job_id = message["job"]
         execution = self._executions.get(job_id)
-        if execution is None or execution.worker is not worker or execution.reason is not None:
+        if execution is None or execution.worker is not worker:
+            return
+        if execution.reason is not None or not execution.is_running:  # no word after the answer
             return
         if message["t"] == "preview":
             self._events.show(job_id, binary)
         elif message["t"] == "log":
-            self._events.publish(job_id, "log", {"message": str(message["message"])})
+            said = invocation.readable(str(message["message"]))
+            self._events.publish(job_id, "log", {"message": said})
         elif message["t"] == "progress":
             done, total = float(message["done"]), float(message["total"])
             fraction = min(max(done / total, 0.0), 1.0) if total > 0 else 0.0

@@ -22,7 +22,7 @@ from backend.services.ledger import Ledger, Statement
 
 
 def _json(value: Any) -> str:
-    return json.dumps(value, separators=(",", ":"), ensure_ascii=False)
+    return json.dumps(value, separators=(",", ":"))
 
 
 class Transitions:
@@ -101,18 +101,23 @@ class Transitions:
         refund: bool = False,
     ) -> bool:
         """Put a running job back. *refund*: the attempt was none of its own and does not count.
+        A job that was asked to end is not put back, it is cancelled.
         Not durable: a job that is still 'running' at the next start is put back then."""
         update = (
             "UPDATE job SET state = 'queued', token = NULL, owner = NULL, started = NULL,"
             " attempt = attempt - ?"
-            " WHERE id = ? AND token IS ? AND state = 'running' RETURNING id"
+            " WHERE id = ? AND token IS ? AND state = 'running' AND NOT cancel_requested"
+            " RETURNING id"
         )
         data: dict[str, Any] = {"in_s": round(wait_s, 3)}
         if error is not None:
             data["error"] = error
-        return await self._change(
+        put_back = await self._change(
             job_id, "retry", data, (update, (int(refund), job_id, token)), durable=False
         )
+        if not put_back:  # somebody was told that it will end; if the attempt is ours, it does
+            await self.finish(job_id, token, "cancelled")
+        return put_back
 
     async def cancel_queued(self, job_id: str) -> bool:
         """End a job that waits."""

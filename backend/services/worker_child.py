@@ -12,9 +12,9 @@ import logging
 import os
 import signal
 import sys
-from asyncio.subprocess import DEVNULL, PIPE, STDOUT, Process
+from asyncio.subprocess import DEVNULL, PIPE, STDOUT
 from contextlib import suppress
-from typing import Any, Final
+from typing import Any, Final, cast
 
 import structlog
 
@@ -37,20 +37,23 @@ class Gone(Exception):
 class Child:
     """A running worker process. Made by `spawn`; `wait_death` must be awaited once."""
 
-    def __init__(self, name: str, process: Process, channel: Channel) -> None:
-        self.pid = process.pid
+    def __init__(
+        self, name: str, process: asyncio.SubprocessTransport, life: _Life, channel: Channel
+    ) -> None:
+        self.pid = process.get_pid() or 0
         self._name = name
         self._process = process
+        self._life = life
         self._channel = channel
         self._frames: Frames | None = None
-        self._output = asyncio.create_task(self._relay(), name=f"output of {name}")
 
     @classmethod
     async def spawn(cls, kind: str, name: str, settings: Settings) -> Child:
         """Start a process of *kind* and tell it its settings. Raises ``OSError``."""
         channel = open_channel()
         try:
-            process = await asyncio.create_subprocess_exec(
+            process, life = await asyncio.get_running_loop().subprocess_exec(
+                lambda: _Life(name),
                 *(sys.executable, "-P", "-u", "-m", "backend.worker"),
                 *(channel.argument, str(os.getpid())),
                 stdin=PIPE if channel.stdin else DEVNULL,
@@ -61,13 +64,14 @@ class Child:
                 cwd=settings.data_dir,
                 start_new_session=True,
             )
-        except OSError:
+        except BaseException:  # also if the wait is cancelled
             channel.close()
             raise
-        if process.stdin is not None:
-            process.stdin.write(channel.stdin)
-            process.stdin.close()
-        child = cls(name, process, channel)
+        if channel.stdin:
+            stdin = cast("asyncio.WriteTransport", process.get_pipe_transport(0))
+            stdin.write(channel.stdin)
+            stdin.close()
+        child = cls(name, process, life, channel)
         child._init = {"t": "init", "kind": kind, "settings": _settings_for_worker(settings)}
         return child
 
@@ -76,7 +80,7 @@ class Child:
     async def wait_death(self, on_message: OnMessage) -> int:
         """Hand over every message until the child is dead; kill what is left of it, and return
         its exit status (negative: the signal that ended it)."""
-        exited = asyncio.create_task(self._process.wait())
+        exited = self._life.exited
         talk = asyncio.create_task(self._talk(on_message))
         try:
             await asyncio.wait({talk, exited}, return_when=asyncio.FIRST_COMPLETED)
@@ -88,10 +92,15 @@ class Child:
             self._channel.close()
             if self._frames is not None:
                 self._frames.close()
-            status = await exited
-            self._output.cancel()
-            await asyncio.gather(talk, self._output, return_exceptions=True)
-        return status
+            try:
+                await asyncio.wait({exited})
+                # whoever escaped us may hold the output open for ever
+                await asyncio.wait({self._life.silent}, timeout=_LAST_WORDS_S)
+            finally:  # also if the burial itself is cancelled
+                self._process.close()
+                self._life.end_line()
+            await asyncio.gather(talk, return_exceptions=True)
+        return self._process.get_returncode() or 0
 
     def send(self, message: wire.Message) -> None:
         """Send one frame. Raises `Gone`."""
@@ -121,19 +130,39 @@ class Child:
         if error is not None:
             _log.error("worker does not keep to the protocol", worker=self._name, error=repr(error))
 
-    async def _relay(self) -> None:
-        """What the child and its libraries print, as lines of our log."""
-        stream = self._process.stdout
-        assert stream is not None
-        rest = b""
-        while part := await stream.read(65536):
-            *lines, rest = (rest + part).replace(b"\r", b"\n").split(b"\n")
-            for line in lines:
-                _log_line(self._name, line)
-            if len(rest) > _LONGEST_LINE:
-                _log_line(self._name, rest)
-                rest = b""
-        _log_line(self._name, rest)
+
+class _Life(asyncio.SubprocessProtocol):
+    """What the system tells of a process: its output, line by line in our log, and its end.
+
+    The end is told apart from the output's: a process that the child started may hold that open.
+    """
+
+    def __init__(self, name: str) -> None:
+        loop = asyncio.get_running_loop()
+        self.exited: asyncio.Future[None] = loop.create_future()
+        self.silent: asyncio.Future[None] = loop.create_future()
+        self._name = name
+        self._rest = b""
+
+    def pipe_data_received(self, fd: int, data: bytes) -> None:
+        *lines, self._rest = (self._rest + data).replace(b"\r", b"\n").split(b"\n")
+        for line in lines:
+            _log_line(self._name, line)
+        if len(self._rest) > _LONGEST_LINE:
+            self.end_line()
+
+    def pipe_connection_lost(self, fd: int, exc: Exception | None) -> None:
+        if fd == 1 and not self.silent.done():
+            self.silent.set_result(None)
+
+    def process_exited(self) -> None:
+        if not self.exited.done():
+            self.exited.set_result(None)
+
+    def end_line(self) -> None:
+        """Log a line that has no end yet."""
+        line, self._rest = self._rest, b""
+        _log_line(self._name, line)
 
 
 def _log_line(worker: str, line: bytes) -> None:

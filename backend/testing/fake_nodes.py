@@ -154,7 +154,7 @@ NODES: Final[dict[str, FakeNode]] = {
     "PreviewAny": FakeNode(_show, {"source": ("*", {})}, is_output=True),
     "KinoLoadAsset": FakeNode(
         _load_asset,
-        {"asset": ("STRING", {"default": ""})},
+        {"asset": ("STRING", {})},
         outputs=tuple(kind.upper() for kind in KINDS),
     ),
     "KinoSaveAsset": FakeNode(

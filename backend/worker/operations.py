@@ -6,6 +6,7 @@ Does not know: how an operation works, or how ComfyUI is booted (``worker.engine
 
 from __future__ import annotations
 
+import threading
 from typing import Any, Literal
 
 from backend.bricks import lane
@@ -29,6 +30,8 @@ class OperationHandler:
         self._operations: dict[str, Operation[..., Any]] = {}
         self._asked_to_end: set[tuple[str, int]] = set()
         self._current: tuple[str, int] | None = None
+        self._ended: tuple[str, int] | None = None
+        self._lock = threading.Lock()
 
     def start(self) -> Message:
         """Load plugins, then ComfyUI. A plugin or a ComfyUI that fails is reported, not fatal."""
@@ -54,7 +57,9 @@ class OperationHandler:
         }
 
     def handle(self, message: Message) -> Message:
-        attempt = self._current = (message["job"], message["attempt"])
+        attempt = (message["job"], message["attempt"])
+        with self._lock:
+            self._current, self._ended = attempt, None
         try:
             return run(
                 message,
@@ -64,13 +69,18 @@ class OperationHandler:
                 lane.current().run,
             )
         finally:
-            self._current = None
-            self._asked_to_end.discard(attempt)
+            with self._lock:
+                self._current, self._ended = None, attempt
+                self._asked_to_end.discard(attempt)
 
     def interrupt(self, job_id: str, attempt: int) -> None:
-        self._asked_to_end.add((job_id, attempt))
-        if self._current == (job_id, attempt):
-            lane.current().interrupt(job_id)
+        with self._lock:
+            if self._ended == (job_id, attempt):
+                return  # too late; it must not meet a later attempt of the same number
+            self._asked_to_end.add((job_id, attempt))
+            if self._current != (job_id, attempt):
+                return
+        lane.current().interrupt(job_id)
 
     def stop(self) -> None:
         self._host.stop()

@@ -7,6 +7,7 @@ back, and why.
 from __future__ import annotations
 
 import asyncio
+import shutil
 import sys
 from fractions import Fraction
 from pathlib import Path
@@ -29,11 +30,12 @@ from backend.bricks import (
     sockets,
 )
 from backend.bricks._comfy import module
-from backend.context import LOCAL, Context
+from backend.context import LOCAL, Context, scratch_folder, scratch_in
 from backend.errors import KinoError
 from backend.hookspecs import NodeInput, NodeShape
 from backend.media.audio import Audio
 from backend.media.automation import Automation
+from backend.media.file import File
 from backend.media.image import Image, Mask
 from backend.media.midi import Midi
 from backend.operations import Model, Needs, Unavailable, operation
@@ -294,6 +296,11 @@ def graphs_end_badly(folder: Path) -> dict[str, Any]:
         "1": node("KinoLoadAsset", asset="one"),
         "2": node("KinoSaveAsset", audio=["1", 0], name="x"),
     }
+    through = {
+        "1": node("KinoLoadAsset", asset="one"),
+        "2": node("InvertMask", mask=["1", 2]),
+        "3": node("KinoSaveAsset", mask=["2", 0], name="x"),
+    }
     outside = {
         "1": node("EmptyImage", width=8, height=8),
         "2": node("SaveImage", images=["1", 0], filename_prefix="../../../out"),
@@ -303,6 +310,7 @@ def graphs_end_badly(folder: Path) -> dict[str, Any]:
         "memory": failure({"1": node("ProbeFull")}, folder),
         "nested": failure({"1": node("ProbeNested")}, folder),
         "blocked": failure(blocked, folder, {"one": picture}),
+        "blocked again": [failure(through, folder, {"one": picture})["class"] for _ in range(2)],
         "nothing": failure({"1": node("KinoSaveAsset", name="x")}, folder),
         "outside": failure(outside, folder),
         "partly": list(
@@ -382,7 +390,11 @@ def assets_of_every_kind(folder: Path) -> dict[str, Any]:
         graph[kind] = node("KinoLoadAsset", asset=kind)
         graph[f"save {kind}"] = node("KinoSaveAsset", name=kind, **{kind: [kind, slots[kind]]})
     graph["alpha"] = node("KinoSaveAsset", name="alpha", mask=["image", 2])
-    result = run(graph, folder, given)
+    graph["grey"] = node("KinoLoadAsset", asset="grey")
+    graph["as mask"] = node("KinoSaveAsset", name="as mask", mask=["grey", 2])
+    graph["as image"] = node("KinoSaveAsset", name="as image", image=["mask", 1], bit_depth="16")
+    grey = Image.from_array(mask.values[:, :, None])
+    result = run(graph, folder, {**given, "grey": grey})
     back = {item.name: item.value for item in result.produced}
     return {
         "image": same(back["image"].pixels, rgba.pixels),
@@ -391,6 +403,8 @@ def assets_of_every_kind(folder: Path) -> dict[str, Any]:
         "automation": same(back["automation"].values, curve.values),
         "rate": str(back["automation"].frame_rate),
         "alpha": same(back["alpha"].values, 1.0 - rgba.pixels[:, :, 3]),
+        "grey as mask": same(back["as mask"].values, mask.values),
+        "mask as image": same(back["as image"].pixels[:, :, 2], mask.values),
         "warnings": list(result.warnings),
     }
 
@@ -539,6 +553,32 @@ def impure_operations_run_every_time(folder: Path) -> list[int]:
         "4": node("PreviewAny", source=["3", 0]),
     }
     return [int(run(graph, folder).of("text")[0]) for _ in range(3)]
+
+
+@operation("probe.file")
+def probe_file() -> File:
+    """Writes a file into the run's folder, and counts its calls."""
+    CALLS.append(0)
+    path = scratch_folder() / "kept.txt"
+    path.write_text(f"kept {len(CALLS)}", "utf-8")
+    return File(path, "text/plain", "kept.txt")
+
+
+def files_are_written_anew(folder: Path) -> list[Any]:
+    nodes.register_operations({"probe.file": probe_file})
+    graph = {
+        "1": node("KinoProbeFile"),
+        "2": node("KinoSaveAsset", file=["1", 0], name="kept"),
+    }
+    CALLS.clear()
+    found = []
+    for place in (folder / "one", folder / "two"):
+        place.mkdir()
+        with scratch_in(place):
+            (file,) = run(graph, place).of("file")
+        found.append([file.path.read_text("utf-8"), file.path.parent == place])
+        shutil.rmtree(place)  # as a worker does when its job has ended
+    return found
 
 
 def nodes_of_operations_refuse(folder: Path) -> dict[str, Any]:

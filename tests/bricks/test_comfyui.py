@@ -121,6 +121,8 @@ def test_every_bad_end_of_a_graph_has_its_own_error(probe, comfyui):
         "the asset is of kind image, so the output audio gives nothing"
         in found["blocked"]["detail"]
     )
+    # the closed output must not be taken from the cache, where it would close without a word
+    assert found["blocked again"] == ["InvalidParameters", "InvalidParameters"]
     assert found["nothing"]["class"] == "InvalidParameters"
     outside = found["outside"]
     assert (
@@ -206,6 +208,11 @@ def test_an_operation_that_is_not_pure_runs_every_time(probe):
     assert (second, third) == (first + 1, first + 2)
 
 
+def test_a_file_of_an_operation_is_written_anew_in_every_run(probe):
+    """A file lies in the folder of its run, so an equal graph must not be given the older one."""
+    assert probe("files_are_written_anew") == [["kept 1", True], ["kept 2", True]]
+
+
 def test_nodes_of_operations_enforce_their_rules_and_explain_absence(probe):
     """Ranges, missing items, batches and broken JSON are refused; absence carries its remedy."""
     found = probe("nodes_of_operations_refuse")
@@ -215,7 +222,9 @@ def test_nodes_of_operations_enforce_their_rules_and_explain_absence(probe):
     assert "a file is missing" in gone["detail"] and "a file is missing" in found["described"]
     assert later["class"] == "OperationUnavailable"
     assert wrong["class"] == "InvalidParameters"
-    assert wrong["errors"][0]["pointer"] == "/level_db"
+    assert wrong["errors"][0]["pointer"] == "/graph/n/inputs/level"
     assert found["json"]["errors"][0]["rule"] == "json"
-    assert found["empty"]["errors"][0]["pointer"] == "/strips"
+    assert found["json"]["errors"][0]["pointer"] == "/graph/n/inputs/master_notes"
+    assert found["empty"]["errors"][0]["pointer"] == "/graph/n/inputs/strips_1_source"
     assert found["batch"]["errors"][0]["rule"] == "batch"
+    assert found["batch"]["errors"][0]["pointer"] == "/graph/n/inputs/strips_1_source"

@@ -101,6 +101,11 @@ def test_missing_inputs_get_their_defaults(engine):
         ({"1": empty(), "2": shown(["1", 3])}, "/graph/2/inputs/images", "unknown_output"),
         ({"1": empty()}, "/graph", "no_output"),
         (
+            {"1": {"class_type": "KinoLoadAsset", "inputs": {}}, "2": shown(["1", 1])},
+            "/graph/1/inputs/asset",
+            "required_input_missing",
+        ),
+        (
             {"1": empty(width=-5), "2": shown(["1", 0])},
             "/graph/1/inputs/width",
             "value_smaller_than_min",

@@ -138,6 +138,26 @@ def test_an_item_of_a_list_of_models_counts_only_if_it_is_linked():
     assert widgets.assemble(found, given, lambda slot, value: value) == {
         "tracks": [{"source": "s", "gain_db": 2.0}]
     }
+    assert widgets.input_at(found, given, "/tracks/0/gain_db") == "tracks_2_gain_db"
+
+
+@pytest.mark.parametrize(
+    ("pointer", "name"),
+    [
+        ("/steps", "steps"),
+        ("/bus/band/gain_db", "bus_band_gain_db"),
+        ("/bus/level_db", "bus_level_db"),
+        ("/pairs/a", "pairs"),
+        ("/sources/1", "sources_3"),
+        ("/sources", "sources_1"),
+        ("/nowhere", None),
+        ("", None),
+    ],
+)
+def test_a_mistake_in_a_parameter_is_found_at_its_slot(pointer: str, name: str | None):
+    """An error's pointer leads back to the widget or slot; the second linked item may be slot 3."""
+    given = {"sources_1": ["x"], "sources_3": ["y"]}
+    assert widgets.input_at(widgets.slots_of(every.json_schema()), given, pointer) == name
 
 
 def test_a_text_that_is_not_json_is_refused_by_name():

@@ -59,6 +59,7 @@ async def test_further_names_can_be_allowed(open_door):
         "file://",
         "",
         "https://",
+        "http://[",
     ],
 )
 async def test_pages_of_other_origins_are_refused(door, origin):

@@ -196,7 +196,10 @@ def test_nothing_left_to_replay(cpu_service, tone):
 
 @pytest.mark.parametrize(
     ("query", "headers"),
-    [("?after=-1", {}), ("?after=x", {}), ("", {"Last-Event-ID": "x"}), ("?from=1", {})],
+    [
+        *(("?after=-1", {}), ("?after=x", {}), ("", {"Last-Event-ID": "x"}), ("?from=1", {})),
+        *((f"?after={2**64}", {}), ("", {"Last-Event-ID": str(2**64)})),
+    ],
 )
 def test_bad_places_to_resume(cpu_service, tone, query, headers):
     """A place that is no number is refused."""

@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
 import pytest
+from dotenv import dotenv_values
 
 import comfyui
 from backend.bricks import identity
@@ -352,6 +353,15 @@ def test_use_writes_the_setting_and_keeps_the_rest(workshop: Workshop) -> None:
         f"KINO_COMFYUI__PATH='{workshop.target}'",
         "KINO_COMFYUI__ACCEPT_MODIFIED='false'",
     ]
+
+
+@pytest.mark.parametrize("folder", ["/home/ann's tree", "C:\\Kino\\new", "/a b/$HOME#1"])
+def test_a_written_setting_is_read_as_it_was(tmp_path: Path, folder: str) -> None:
+    """Quotes, backslashes and blanks in a path survive the settings file."""
+    settings = tmp_path / ".env"
+    settings.write_text("KINO_PORT=9000\n")
+    comfyui.write_settings(settings, {"KINO_COMFYUI__PATH": folder})
+    assert dotenv_values(settings) == {"KINO_PORT": "9000", "KINO_COMFYUI__PATH": folder}
 
 
 def test_use_of_a_modified_tree_must_be_accepted(workshop: Workshop) -> None:

@@ -10,12 +10,14 @@ import time
 import urllib.request
 import wave
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 import soundfile
 from PIL import Image
 
+import first_light
 import first_light_graphs
 import first_light_piece
 import service_child
@@ -46,6 +48,22 @@ def test_the_picture_is_made_of_many_stock_nodes() -> None:
     assert len(types) >= 8
     assert not any(name.startswith("Kino") for name in types)
     assert [n["class_type"] for n in graph.values()].count("SaveImage") == 1
+
+
+@pytest.mark.parametrize(
+    ("job", "told"),
+    [
+        ({"state": "running", "waiting_for": None}, "running"),
+        (
+            {"state": "queued", "waiting_for": {"capability": "comfy", "engine": "loading"}},
+            "waits: the comfy worker is loading",
+        ),
+        ({"state": "queued", "waiting_for": {"capability": "cpu", "engine": "ready"}}, "queued"),
+    ],
+)
+def test_the_bar_says_in_words_what_a_job_waits_for(job: dict[str, Any], told: str) -> None:
+    """No JSON is shown to people."""
+    assert first_light._state(job) == told
 
 
 def _command(*words: str | Path) -> list[str]:

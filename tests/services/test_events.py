@@ -169,3 +169,30 @@ async def test_a_chatty_job_is_cut_off(events, ledger) -> None:
     seen = events.replay(JOB)
     assert len(seen) == 1002
     assert seen[-1].type == "succeeded"
+
+
+async def test_the_end_is_told_though_it_got_its_number_early(events, ledger) -> None:
+    """A reader gets the end even if something with a higher number was told before it."""
+    await add_job(ledger)
+    await write(events, ledger, "started")
+    reading = asyncio.create_task(read_all(events.stream(JOB)))
+    await asyncio.sleep(0.01)
+    event, statements = events.milestone(JOB, "cancelled", {})
+    events.publish(JOB, "log", {"message": "between the number and the commit"})
+    await ledger.write(*statements)
+    events.announce(event)
+    assert await asyncio.wait_for(reading, 5) == [1, 3, 2]
+
+
+async def test_the_gap_after_a_crash_is_wider_than_what_may_be_unwritten(events, ledger) -> None:
+    """All lines that a job may log in a moment can have been seen, and progress besides."""
+    await write(events, ledger, "started")
+    for n in range(1000):
+        events.publish(JOB, "log", {"message": str(n)})
+    for n in range(20):
+        events.note(JOB, "started", {"n": n})
+    seen = events.replay(JOB)[-1].seq
+    after_crash = Events(ledger)
+    after_crash.resume(JOB)
+    event, _ = after_crash.milestone(JOB, "retry", {})
+    assert event.seq > seen

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 import numpy as np
@@ -51,3 +52,11 @@ def test_outputs_are_found_by_their_flat_names() -> None:
     assert [value and value["asset"] for value in found.values()] == [
         "ast_1", "ast_2", "ast_1", "ast_2", None, None, None,
     ]  # fmt: skip
+
+
+def test_text_that_cannot_be_written_is_made_readable(tmp_path) -> None:
+    """A name with bytes that are no characters does not cost the result."""
+    value = {"na\udcffme": ["café \udcff", 1, None], "plain": "a"}
+    made = invocation.result_of(anything, value, tmp_path)["result"]
+    assert made == {"na?me": ["café ?", 1, None], "plain": "a"}
+    json.dumps(made, ensure_ascii=False).encode()

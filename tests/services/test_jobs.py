@@ -151,6 +151,15 @@ async def test_lists_have_filters_and_cursors(house) -> None:
         house.jobs.list(cursor="' OR 1")
 
 
+@pytest.mark.parametrize("key", ["plain", "two words", 'a"b', "a.b", "a\\b", "é", "日本", "a]", ""])
+async def test_metadata_are_found_by_any_key(house, key) -> None:
+    """A key of the caller's may hold every character, and one that is absent is not null."""
+    job, _ = await house.jobs.submit("test.sleep", {}, metadata={key: "ü"})
+    assert [found.id for found in house.jobs.list(metadata={key: "ü"}).items] == [job.id]
+    assert house.jobs.list(metadata={key: "u"}).items == []
+    assert house.jobs.list(metadata={"other": None}).items == []
+
+
 async def test_ten_thousand_ended_jobs_list_quickly(house) -> None:
     """A page over many ended jobs takes well under 100 ms."""
     rows = [

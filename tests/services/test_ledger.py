@@ -228,3 +228,26 @@ async def test_a_closed_ledger_says_so(tmp_path: Path) -> None:
         made.read("SELECT 1")
     with pytest.raises(OperationUnavailable):
         await made.write(("SELECT 1", ()))
+
+
+@pytest.mark.parametrize("company", [0, 1], ids=["alone", "in a batch"])
+@pytest.mark.parametrize("bad", ["half \ud800", 2**70, object()], ids=["text", "number", "thing"])
+async def test_a_value_that_no_row_can_hold_harms_nobody_else(ledger, bad, company) -> None:
+    """Its write fails alone; the writer lives on, and whoever was committed with it is."""
+    found = await asyncio.wait_for(
+        asyncio.gather(
+            ledger.write((INSERT, (bad, 1))),
+            *(ledger.write((INSERT, (f"job_{n}", 1))) for n in range(company)),
+            return_exceptions=True,
+        ),
+        5,
+    )
+    assert isinstance(found[0], Exception)
+    assert found[1:] == [[[{"seq": 1}]]] * company
+    assert await asyncio.wait_for(ledger.write((INSERT, ("job_z", 1))), 5) == [[{"seq": 1}]]
+
+
+async def test_what_cannot_be_read_is_a_problem(ledger, monkeypatch) -> None:
+    """An error of the database is ours, so that whoever works in the background goes on."""
+    with pytest.raises(OperationUnavailable):
+        ledger.read("SELECT * FROM nowhere")

@@ -260,7 +260,7 @@ async def test_a_running_job_is_cancelled_softly(house) -> None:
 async def test_a_deaf_job_is_killed_after_the_grace(house) -> None:
     """A job that does not listen is ended with its worker; the next job gets a new one."""
     job = await house.submit("test.deaf", seconds=60)
-    await running(house, job.id)
+    await until("it has begun", lambda: "log" in house.types(job.id))
     began = time.monotonic()
     await house.jobs.cancel(job.id)
     ended = await house.jobs.wait(job.id, 10)
@@ -333,3 +333,47 @@ async def test_draining_puts_a_long_job_back_without_counting_it(open_house, tmp
     await house.runner.drain()
     put_back = house.jobs.get(job.id)
     assert (put_back.state, put_back.attempt) == ("queued", 0)
+
+
+async def test_a_job_that_was_cancelled_is_not_put_back_by_draining(open_house, tmp_path) -> None:
+    """A cancel that was accepted while the service drains holds over the restart."""
+    limits = {"drain_s": 0.2, "cancel_grace_s": 1.0}
+    house = await open_house(tmp_path / "data", limits=limits)
+    job = await house.submit("test.deaf", seconds=60)
+    await until("it has begun", lambda: "log" in house.types(job.id))
+    draining = asyncio.create_task(house.runner.drain())
+    await until("it is asked to end", lambda: house.runner.running(job.id).reason)
+    await house.jobs.cancel(job.id)
+    await draining
+    assert house.jobs.get(job.id).state == "cancelled"
+    assert house.types(job.id)[-1] == "cancelled"
+
+
+async def test_a_worker_that_speaks_after_its_answer_is_not_heard(house, monkeypatch) -> None:
+    """A thread that a run left behind adds nothing to a job whose end is being written."""
+    (worker,) = house.pool.processes
+    outcomes = house.runner._outcomes
+    record = outcomes.record
+
+    async def record_late(execution, job, *more):
+        worker.on_report({"t": "log", "job": job.id, "message": "late"}, b"")
+        return await record(execution, job, *more)
+
+    monkeypatch.setattr(outcomes, "record", record_late)
+    job = await house.run("test.sleep")
+    worker.on_report({"t": "log", "job": job.id, "message": "later"}, b"")
+    assert house.types(job.id) == ["queued", "started", "succeeded"]
+    assert not house.events.is_live(job.id)
+
+
+async def test_an_answer_that_makes_no_sense_fails_the_job_at_once(house, monkeypatch) -> None:
+    """A result that cannot be taken over is the job's failure, not a job without an end."""
+    (worker,) = house.pool.processes
+
+    async def answer(message):
+        leaf = {"$media": {"path": 1}}
+        return {"t": "done", "state": "succeeded", "result": {"result": leaf}}
+
+    monkeypatch.setattr(worker, "run", answer)
+    job = await house.run("test.sleep", seconds=5)
+    assert (job.state, job.error["status"]) == ("failed", 500)

@@ -31,6 +31,11 @@ def child() -> int:
     """Start a process and forget it."""
     return subprocess.Popen([sys.executable, "-c", "import time; time.sleep(600)"]).pid
 
+@operation("test.escape")
+def escape() -> int:
+    """Start a process that is not ended with us and holds our output open."""
+    return subprocess.Popen(["sleep", "60"], start_new_session=True).pid
+
 @operation("test.nap")
 def nap(seconds: float) -> float:
     """Sleep without looking."""
@@ -46,7 +51,7 @@ def shout() -> int:
 
 @hookimpl
 def register_operations():
-    return [environment, child, nap, shout]
+    return [environment, child, escape, nap, shout]
 '''
 
 
@@ -168,6 +173,35 @@ async def test_what_a_worker_starts_dies_with_it(worker, tmp_path) -> None:
     assert psutil.pid_exists(grandchild)
     worker.kill()
     await dead(grandchild)
+
+
+async def test_a_death_is_seen_though_the_output_stays_open(worker, tmp_path) -> None:
+    """A process that outlives its worker and holds the output does not hide the worker's death."""
+    (scratch := tmp_path / "scratch").mkdir()
+    escaped = await result(worker, "test.escape", scratch)
+    first = worker.pid
+    try:
+        busy = asyncio.create_task(worker.run(call("test.nap", scratch, seconds=60)))
+        await asyncio.sleep(0)
+        os.kill(first, signal.SIGKILL)
+        async with asyncio.timeout(10):
+            with pytest.raises(WorkerLost):
+                await busy
+            await worker.wait_ready()
+        assert worker.pid != first
+    finally:
+        os.kill(escaped, signal.SIGKILL)
+
+
+async def test_a_worker_that_cannot_be_started_leaves_nothing_open(settings) -> None:
+    """Start after start that fails costs no descriptor: what the channel held is closed."""
+    settings.data_dir.rmdir()
+    worker = WorkerProcess("cpu", "cpu", settings)
+    worker.start()
+    async with asyncio.timeout(10):
+        while worker.starts < 3:
+            await asyncio.sleep(0.01)
+    await worker.stop()  # an unclosed socket would be a warning, and warnings are errors
 
 
 async def test_output_goes_to_the_log_line_by_line(worker, tmp_path) -> None:

@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 
 from backend.media.audio import Audio
 from backend.media.file import File
+from backend.media.levels import decibels
 from backend.media.wav import SampleFormat, WavWriter
 from backend.plugins import Context, FieldError, InvalidParameters, scratch_folder
 
@@ -50,7 +51,7 @@ def save(
         if rounding.normalize_db is not None:
             gain = sound.gain_to(rounding.normalize_db, peak)
         elif peak > 1.0:
-            raise _too_loud(audio_format, sound.decibels(peak))
+            raise _too_loud(audio_format, decibels(peak))
     path = scratch_folder() / f"saved-{uuid.uuid4().hex}{form.suffix}"
     blocks = sound.scaled(sound.watched(audio.blocks(), audio.frames, ctx), gain)
     if not form.bits:
@@ -108,10 +109,10 @@ def _write_flac(path: Path, audio: Audio, bits: int, blocks: Iterator[Integers])
     layout = av.AudioLayout(_layout(audio.channels))
     sample_format = "s16" if bits == 16 else "s32"
     exact = {"fflags": "+bitexact"}
+    # FFmpeg's own choice grows with the rate, up to frames that it cannot read again
+    frames = {"flags": "+bitexact", "frame_size": "4096"}
     with av.open(str(path), "w", format="flac", options=exact) as container:
-        stream = container.add_stream(
-            "flac", rate=audio.sample_rate, layout=layout, options={"flags": "+bitexact"}
-        )
+        stream = container.add_stream("flac", rate=audio.sample_rate, layout=layout, options=frames)
         stream.codec_context.format = sample_format
         position = 0
         for block in blocks:

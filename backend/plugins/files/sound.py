@@ -14,14 +14,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from backend.media.audio import Audio
+from backend.media.levels import decibels
 from backend.media.resampling import resample_blocks, with_channels
-from backend.plugins import Context, FieldError, InvalidParameters
+from backend.plugins import Context, FieldError, InvalidParameters, OperationFailed
 
 from .formats import AudioChannels, AudioFacts
 
 Block = NDArray[np.float32]
-SILENCE_DB: Final = -240.0
-"""What a level of 0 is called: JSON has no minus infinity."""
 
 _COUNT: Final[dict[AudioChannels, int]] = {"mono": 1, "stereo": 2}
 
@@ -75,11 +74,6 @@ def peak_of(audio: Audio, ctx: Context) -> float:
     return max((_peak(block) for block in blocks), default=0.0)
 
 
-def decibels(level: float) -> float:
-    """An absolute sample value in dBFS, not below `SILENCE_DB`."""
-    return max(SILENCE_DB, 20.0 * math.log10(level)) if level > 0 else SILENCE_DB
-
-
 def gain_to(target_db: float, peak: float) -> float:
     """The factor that brings *peak* to *target_db*; 1 for silence."""
     return float(10.0 ** (target_db / 20.0) / peak) if peak > 0 else 1.0
@@ -101,4 +95,7 @@ def watched(blocks: Iterable[Block], frames: int, ctx: Context) -> Iterator[Bloc
 
 
 def _peak(block: Block) -> float:
-    return float(np.abs(block).max(initial=0.0))
+    peak = float(np.abs(block).max(initial=0.0))
+    if not math.isfinite(peak):
+        raise OperationFailed("the audio holds samples that are NaN or infinite")
+    return peak

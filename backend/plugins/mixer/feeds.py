@@ -22,11 +22,6 @@ FRAMES: Final = 65536
 """Frames that are worked on at a time."""
 
 
-def length_at(frames: int, rate: int, new_rate: int) -> int:
-    """How many frames *frames* at *rate* become at *new_rate*: scaled and rounded."""
-    return (frames * new_rate + rate // 2) // rate
-
-
 class Feed:
     """A stream of blocks of any size, handed out in pieces of the size asked for."""
 

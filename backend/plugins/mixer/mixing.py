@@ -12,20 +12,18 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Sequence
-from typing import Final
 
 import numpy as np
 import numpy.typing as npt
 
 from backend.media.audio import Audio
+from backend.media.levels import decibels
+from backend.media.resampling import length_at
 from backend.plugins import Context, FieldError, InvalidParameters, OperationFailed
 
 from . import panning
-from .feeds import FRAMES, Block, Feed, feed_at, length_at
+from .feeds import FRAMES, Block, Feed, feed_at
 from .tracks import MixResult, Track
-
-SILENCE_DB: Final = -240.0
-"""What a peak of 0 is called: JSON has no minus infinity."""
 
 
 def mix(tracks: Sequence[Track], sample_rate: int | None, ctx: Context) -> MixResult:
@@ -37,12 +35,7 @@ def mix(tracks: Sequence[Track], sample_rate: int | None, ctx: Context) -> MixRe
     rate = sample_rate or max(track.source.sample_rate for track in tracks)
     bus = Bus(tracks, rate, ctx)
     master = Audio.from_blocks(bus.blocks(), rate, channels=2)
-    return MixResult(master=master, pre_master=master, peak_db=peak_db(bus.peak))
-
-
-def peak_db(peak: float) -> float:
-    """An absolute sample value in dBFS, not below `SILENCE_DB`."""
-    return max(SILENCE_DB, 20.0 * math.log10(peak)) if peak > 0 else SILENCE_DB
+    return MixResult(master=master, pre_master=master, peak_db=decibels(bus.peak))
 
 
 def audible(tracks: Sequence[Track]) -> list[Track]:

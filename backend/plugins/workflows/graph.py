@@ -157,6 +157,8 @@ def _node_form(node_id: str, node: Any) -> Iterator[InitErrorDetails]:
         yield _told("class_type", told, None, node_id, "class_type")
     if not isinstance(node.get("inputs", {}), dict):
         yield _told("inputs", "Inputs are an object by name", None, node_id, "inputs")
+    elif class_type == LOAD and "asset" not in node.get("inputs", {}):
+        yield _told("missing", f"{LOAD} names an asset", None, node_id, "inputs", "asset")
     meta = node.get("_meta", {})
     if not isinstance(meta, dict) or not isinstance(meta.get("title", ""), str):
         yield _told("meta", '_meta is an object with a "title"', None, node_id, "_meta")

@@ -45,6 +45,15 @@ def test_samples_on_the_grid_survive(tmp_path: Path, form: str):
     assert np.array_equal(read(saved.path, tmp_path), sound.samples)
 
 
+@pytest.mark.parametrize(("channels", "rate"), [(4, 384_000), (8, 192_000)])
+def test_fast_and_wide_flac_can_be_uploaded_again(tmp_path: Path, channels: int, rate: int):
+    """Noise in many channels at a high rate makes the largest frames; each can still be read."""
+    noise = RNG.integers(-(2**23), 2**23, (channels, 70_000)) / 2**23
+    sound = Audio.from_samples(noise, rate)
+    saved = save_audio(sound, "flac_24bit")
+    assert np.array_equal(read(saved.path, tmp_path), sound.samples)
+
+
 def test_float_is_kept_over_full_scale(tmp_path: Path):
     """32-bit float holds any level: nothing is refused and nothing changes."""
     sound = Audio.from_samples(RNG.normal(size=(2, 1000)) * 10, 48_000)

@@ -9,10 +9,10 @@ import numpy as np
 import pytest
 
 from backend import context
-from backend.errors import InvalidParameters
+from backend.errors import InvalidParameters, OperationFailed
 from backend.media import audio as audio_module
 from backend.media.audio import Audio
-from backend.plugins.files.operations import convert_audio, load_audio, probe_audio
+from backend.plugins.files.operations import convert_audio, load_audio, probe_audio, save_audio
 
 
 def test_the_facts_of_a_sine():
@@ -40,6 +40,18 @@ def test_over_full_scale_is_measured_not_cut():
     """A peak of 2 is +6.02 dBFS."""
     facts = probe_audio(Audio.from_samples([0.5, -2.0], 48_000))
     assert facts.peak_db == pytest.approx(6.0206, abs=1e-4)
+
+
+@pytest.mark.parametrize("bad", [math.nan, math.inf, -math.inf])
+def test_what_is_not_a_number_has_no_level(bad: float):
+    """NaN and infinity are said to be there, not measured as silence or written as noise."""
+    sound = Audio.from_samples([0.5, bad], 48_000)
+    with pytest.raises(OperationFailed, match="NaN or infinite"):
+        probe_audio(sound)
+    with pytest.raises(OperationFailed, match="NaN or infinite"):
+        convert_audio(sound, normalize_db=-1.0)
+    with pytest.raises(OperationFailed, match="NaN or infinite"):
+        save_audio(sound, "wav_16bit")
 
 
 def test_what_is_not_asked_for_stays_as_it_is():

@@ -11,7 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from backend.media.audio import Audio
-from backend.plugins.mixer.feeds import Block, Feed, feed_at, length_at
+from backend.media.resampling import length_at
+from backend.plugins.mixer.feeds import Block, Feed, feed_at
 
 TONE_HZ = 997.0
 

@@ -17,8 +17,8 @@ from hypothesis import strategies as st
 from backend.context import LOCAL, Cancelled, scratch_in
 from backend.errors import InvalidParameters, OperationFailed
 from backend.media.audio import Audio
+from backend.media.levels import SILENCE_DB
 from backend.plugins.mixer.feeds import FRAMES, Block
-from backend.plugins.mixer.mixing import SILENCE_DB
 from backend.plugins.mixer.operations import mix
 from backend.plugins.mixer.tracks import Track
 

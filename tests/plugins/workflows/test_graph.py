@@ -91,6 +91,7 @@ def test_titles_and_missing_inputs_are_accepted():
         ({"1": {"class_type": "A", "code": "x"}}, "/graph/1/code", "extra_forbidden"),
         ({"a\nb": {"class_type": "A"}}, "/graph/a\nb", "node_id"),
         ({"1": load("../../etc/passwd")}, "/graph/1/inputs/asset", "reference"),
+        ({"1": {"class_type": "KinoLoadAsset"}}, "/graph/1/inputs/asset", "missing"),
         ({"1": load(["2", 0])}, "/graph/1/inputs/asset", "reference"),
         ({"1": load(None)}, "/graph/1/inputs/asset", "reference"),
         ({"1": load("blake3:" + "c" * 64)}, "/graph/1/inputs/asset", "asset"),

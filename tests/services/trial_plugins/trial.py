@@ -87,8 +87,9 @@ def leave() -> int:
 
 
 @operation("test.deaf", pure=False)
-def deaf(seconds: float) -> float:
-    """Work without ever looking whether to stop."""
+def deaf(seconds: float, *, ctx: Context = LOCAL) -> float:
+    """Say that it begins, then work without ever looking whether to stop."""
+    ctx.log("begun")
     time.sleep(seconds)
     return seconds
 
