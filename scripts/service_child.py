@@ -31,6 +31,9 @@ LIVE_S: Final = 60.0
 STOP_S: Final = 30.0
 """The service drains for 20 s; after this it is killed."""
 
+HURRY_S: Final = 10.0
+"""The same after a second Ctrl-C."""
+
 _READ_SETTINGS: Final = """
 import json
 from backend import config
@@ -174,13 +177,9 @@ class Service:
     ) -> None:
         child = self._started
         if child.poll() is None:
-            print("Stopping Kino; running jobs may finish…", flush=True)
+            print("Stopping Kino; running jobs may finish (Ctrl-C again: at once)…", flush=True)
             child.terminate()
-            try:
-                child.wait(STOP_S)
-            except subprocess.TimeoutExpired:
-                child.kill()
-                child.wait()
+            _bury(child)
 
     @property
     def _started(self) -> subprocess.Popen[bytes]:
@@ -192,7 +191,7 @@ class Service:
         deadline = time.monotonic() + LIVE_S
         while time.monotonic() < deadline:
             if (status := self._started.poll()) is not None:
-                raise Stop(f"Kino ended at once with status {status} ({self._last_words()}).")
+                raise Stop(f"Kino ended at once, {_how(status)} ({self._last_words()}).")
             try:
                 with urllib.request.urlopen(f"{self.url}/healthz", timeout=5) as answer:
                     if answer.status == 200:
@@ -203,7 +202,8 @@ class Service:
 
     def _last_words(self) -> str:
         text = self.log.read_text("utf-8", errors="replace")
-        return f"{steps.last_line(text[-4000:])}; the whole log is {self.log}"
+        words = last_words(text[-20_000:])
+        return f"{words}; the whole log is {self.log}" if words else f"the log is {self.log}"
 
     def beside(self, command: Sequence[str | Path]) -> int:
         """Run a program while the service runs; its status. Raises `Stop` if the service ends."""
@@ -222,8 +222,49 @@ class Service:
     def wait(self) -> int:
         """Serve until the child ends by itself. Raises `Stop` if it ends with an error."""
         if (status := self._started.wait()) != 0:
-            raise Stop(f"Kino ended with status {status} ({self._last_words()}).")
+            raise Stop(f"Kino ended, {_how(status)} ({self._last_words()}).")
         return 0
+
+
+def last_words(log: str) -> str:
+    """The newest line that says what went wrong: a sentence or an error, never what was asked."""
+    for line in reversed(log.splitlines()):
+        try:
+            said = json.loads(line)
+        except ValueError:
+            if line.strip() and not line.startswith("Kino listens"):
+                return line.strip()
+            continue
+        if isinstance(said, dict) and said.get("level") in ("error", "critical"):
+            return str(said.get("event", ""))
+    return ""
+
+
+def _how(status: int) -> str:
+    """An exit status in words: negative is the signal that ended the process."""
+    if status >= 0:
+        return f"status {status}"
+    try:
+        return f"by {signal.Signals(-status).name}"
+    except ValueError:
+        return f"by signal {-status}"
+
+
+def _bury(child: subprocess.Popen[bytes]) -> None:
+    """Wait for the end of a service that was asked to stop; a second Ctrl-C hurries it. It never
+    outlives this."""
+    patience = STOP_S
+    while True:
+        try:
+            child.wait(patience)
+            return
+        except KeyboardInterrupt:
+            child.send_signal(signal.SIGINT)
+            patience = HURRY_S
+        except subprocess.TimeoutExpired:
+            child.kill()
+            child.wait()
+            return
 
 
 def _interrupt(number: int, frame: FrameType | None) -> None:

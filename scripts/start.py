@@ -121,6 +121,8 @@ def arguments() -> argparse.ArgumentParser:
 def main() -> int:
     """Set up and serve."""
     given = arguments().parse_args()
+    if given.port is not None and not 0 <= given.port <= 65535:
+        raise Stop(f"{given.port} is no port: choose a number from 0 to 65535 with --port.")
     if given.port:
         require_free_port("127.0.0.1", given.port)
     set_up()

@@ -6,6 +6,7 @@ import ast
 import http.server
 import os
 import shutil
+import signal
 import socket
 import subprocess
 import sys
@@ -53,6 +54,66 @@ def test_a_busy_port_is_one_sentence() -> None:
     assert said.stderr.splitlines() == [
         f"Kino: port {port} is busy: stop the program that uses it, or choose another with --port."
     ]
+
+
+def test_a_number_that_is_no_port_is_one_sentence() -> None:
+    """A port that cannot exist is named with what to do, before anything is set up."""
+    said = _start("--port", "99999", "--once")
+    assert (said.returncode, said.stdout) == (1, "")
+    assert said.stderr.splitlines() == [
+        "Kino: 99999 is no port: choose a number from 0 to 65535 with --port."
+    ]
+
+
+def test_last_words_are_what_went_wrong() -> None:
+    """An access line is never given as the cause of death; an error or a sentence is."""
+    access = '{"event": "request", "level": "info", "path": "/v1/jobs"}\n'
+    error = '{"event": "the disk is full", "level": "error"}\n'
+    assert service_child.last_words(access) == ""
+    assert service_child.last_words(error + access) == "the disk is full"
+    refused = "Kino cannot start: the port is taken\n"
+    assert service_child.last_words(access + refused) == "Kino cannot start: the port is taken"
+    assert service_child.last_words("Kino listens on http://127.0.0.1:8190\n") == ""
+
+
+_STUBBORN = """
+import signal, sys, time
+signal.signal(signal.SIGTERM, lambda *_: None)
+signal.signal(signal.SIGINT, lambda *_: sys.exit(130))
+print("up", flush=True)
+while True:
+    time.sleep(0.05)
+"""
+_STOPPING = """
+import subprocess, sys
+import service_child
+
+class Child(subprocess.Popen):
+    def wait(self, timeout=None):
+        print("waiting", flush=True)
+        return super().wait(timeout)
+
+child = Child([sys.executable, "-c", sys.argv[1]], stdout=subprocess.PIPE, start_new_session=True)
+child.stdout.readline()
+child.terminate()
+service_child._bury(child)
+print(child.returncode, flush=True)
+"""
+
+
+def test_a_second_interrupt_hurries_the_service() -> None:
+    """Ctrl-C while it drains is passed on; the service has ended when we have."""
+    with subprocess.Popen(
+        [sys.executable, "-c", _STOPPING, _STUBBORN],
+        stdout=subprocess.PIPE,
+        text=True,
+        env={**os.environ, "PYTHONPATH": str(SCRIPTS)},
+    ) as stopping:
+        assert stopping.stdout is not None
+        assert stopping.stdout.readline() == "waiting\n"
+        stopping.send_signal(signal.SIGINT)
+        said, _ = stopping.communicate(timeout=20)
+    assert said.split() == ["waiting", "130"]
 
 
 class _Healthy(http.server.BaseHTTPRequestHandler):
@@ -209,7 +270,7 @@ def test_a_service_that_dies_at_once_is_one_sentence(tmp_path: Path) -> None:
     found = service_child.read_settings(port=service_child.free_port(), data_dir=tmp_path)
     found.environment["KINO_LIMITS__JSON_BYTES"] = "many"
     with (
-        pytest.raises(steps.Stop, match=r"ended at once with status \d+ .*kino\.log"),
+        pytest.raises(steps.Stop, match=r"ended at once, status \d+ .*kino\.log"),
         service_child.Service(found) as service,
     ):
         service.wait_until_live()
