@@ -231,9 +231,9 @@ def test_offline_is_one_sentence(empty_environment: Path, monkeypatch: pytest.Mo
 @pytest.mark.parametrize(
     "output",
     [
-        "error: Failed to fetch: `https://pypi.org/simple/torch/`\n  Caused by: dns error",
+        "error: Failed to fetch: `https://index.example/simple/torch/`\n  Caused by: dns error",
         "WARNING: Retrying … [Errno -3] Temporary failure in name resolution",
-        "error: error sending request for url (https://pypi.org/simple/)",
+        "error: error sending request for url (https://index.example/simple/)",
     ],
 )
 def test_the_tools_ways_to_say_offline_are_known(output: str) -> None:
