@@ -12,7 +12,6 @@ import os
 import signal
 import socket
 import subprocess
-import sys
 import time
 import urllib.error
 import urllib.request
@@ -34,15 +33,6 @@ STOP_S: Final = 30.0
 
 HURRY_S: Final = 10.0
 """The same after a second Ctrl-C."""
-
-_DYING_WITH_US: Final = """
-import ctypes, os, signal, sys
-ctypes.CDLL(None).prctl(1, signal.SIGTERM)  # PR_SET_PDEATHSIG; it stays set in what follows
-if os.getppid() != int(sys.argv[1]):
-    sys.exit("the parent died before we asked")
-os.execv(sys.argv[2], sys.argv[2:])
-"""
-"""Linux: if we are killed, the service stops in good order instead of living on unseen."""
 
 _READ_SETTINGS: Final = """
 import json
@@ -159,7 +149,6 @@ class Service:
         self.log = settings.data_dir / "logs" / "kino.log"
         self._settings = settings
         self._child: subprocess.Popen[bytes] | None = None
-        self._log_from = 0  # what earlier starts wrote is no reason for the end of this one
 
     def __enter__(self) -> Service:
         for number in (signal.SIGTERM, getattr(signal, "SIGHUP", signal.SIGTERM)):
@@ -168,10 +157,9 @@ class Service:
         if self.log.exists() and self.log.stat().st_size > LOG_BYTES:
             self.log.replace(self.log.with_name("kino.log.1"))
         with self.log.open("ab") as log:
-            self._log_from = log.tell()
             # a session of its own: Ctrl-C reaches us, and we stop the service in good order
             self._child = subprocess.Popen(
-                _command(),
+                [str(steps.environment_tool("kino")), "serve"],
                 cwd=ROOT,
                 env=environment,
                 stdin=subprocess.DEVNULL,
@@ -189,11 +177,9 @@ class Service:
     ) -> None:
         child = self._started
         if child.poll() is None:
+            print("Stopping Kino; running jobs may finish (Ctrl-C again: at once)…", flush=True)
             child.terminate()
-            try:
-                print("Stopping Kino; running jobs may finish (Ctrl-C again: at once)…", flush=True)
-            finally:  # also if the terminal is gone
-                _bury(child)
+            _bury(child)
 
     @property
     def _started(self) -> subprocess.Popen[bytes]:
@@ -215,9 +201,8 @@ class Service:
         raise Stop(f"Kino did not answer within {LIVE_S:.0f} s ({self._last_words()}).")
 
     def _last_words(self) -> str:
-        with self.log.open("rb") as log:
-            log.seek(self._log_from)
-            words = last_words(log.read().decode("utf-8", "replace")[-20_000:])
+        text = self.log.read_text("utf-8", errors="replace")
+        words = last_words(text[-20_000:])
         return f"{words}; the whole log is {self.log}" if words else f"the log is {self.log}"
 
     def beside(self, command: Sequence[str | Path]) -> int:
@@ -226,10 +211,8 @@ class Service:
         with subprocess.Popen(words, cwd=ROOT, env=self._settings.environment) as other:
             try:
                 while (status := other.poll()) is None:
-                    if (ended := self._started.poll()) is not None:
-                        raise Stop(
-                            f"Kino ended in the middle of it, {_how(ended)} ({self._last_words()})."
-                        )
+                    if self._started.poll() is not None:
+                        raise Stop(f"Kino ended in the middle of it ({self._last_words()}).")
                     time.sleep(0.1)
             finally:
                 if other.poll() is None:
@@ -257,15 +240,6 @@ def last_words(log: str) -> str:
     return ""
 
 
-def _command() -> list[str]:
-    """``kino serve``, on Linux so that it gets SIGTERM when we die."""
-    serve = [str(steps.environment_tool("kino")), "serve"]
-    if sys.platform != "linux":
-        return serve
-    python = str(steps.environment_tool("python"))
-    return [python, "-IS", "-c", _DYING_WITH_US, str(os.getpid()), *serve]
-
-
 def _how(status: int) -> str:
     """An exit status in words: negative is the signal that ended the process."""
     if status >= 0:
@@ -279,16 +253,18 @@ def _how(status: int) -> str:
 def _bury(child: subprocess.Popen[bytes]) -> None:
     """Wait for the end of a service that was asked to stop; a second Ctrl-C hurries it. It never
     outlives this."""
-    deadline = time.monotonic() + STOP_S
-    while child.returncode is None:
+    patience = STOP_S
+    while True:
         try:
-            child.wait(max(0.0, deadline - time.monotonic()))
+            child.wait(patience)
+            return
         except KeyboardInterrupt:
-            deadline = min(deadline, time.monotonic() + HURRY_S)
-            child.send_signal(signal.SIGTERM if os.name == "nt" else signal.SIGINT)
+            child.send_signal(signal.SIGINT)
+            patience = HURRY_S
         except subprocess.TimeoutExpired:
             child.kill()
-            deadline = time.monotonic() + HURRY_S
+            child.wait()
+            return
 
 
 def _interrupt(number: int, frame: FrameType | None) -> None:
