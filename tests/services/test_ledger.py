@@ -47,6 +47,13 @@ async def test_a_fenced_write_stops_when_its_first_statement_matches_nothing(led
     assert len(await ledger.write((condition, ("a",)), (INSERT, ("b", 1)), fenced=True)) == 2
 
 
+async def test_an_unfenced_write_runs_to_its_end(ledger) -> None:
+    """A first statement that matches nothing stops only a write that asked to be fenced."""
+    nothing = "UPDATE job_event SET seq = 9 WHERE job_id = ? RETURNING seq"
+    assert await ledger.write((nothing, ("a",)), (INSERT, ("b", 1))) == [[], [{"seq": 1}]]
+    assert [row["job_id"] for row in ledger.read("SELECT job_id FROM job_event")] == ["b"]
+
+
 async def test_writes_that_wait_are_committed_together(ledger, monkeypatch) -> None:
     """Many concurrent durable writes need far fewer commits, and a bad one fails alone."""
     commits: list[int] = []
