@@ -105,7 +105,7 @@ async def show_asset(request: web.Request) -> web.Response:
 async def fetch_content(request: web.Request) -> web.StreamResponse:
     read_query(request, Nothing)
     asset = request.app[ASSETS].require(request.match_info["id"])
-    return await send(request, asset, request.app[ASSETS].path(asset))
+    return await send(request, asset, request.app[ASSETS])
 
 
 async def delete_asset(request: web.Request) -> web.Response:

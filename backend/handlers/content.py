@@ -9,19 +9,17 @@ from __future__ import annotations
 import asyncio
 import os
 import re
-from io import FileIO
-from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, BinaryIO, Final
 from urllib.parse import quote
 
 from aiohttp import hdrs, web
 
-from backend.errors import RequestRefused, UnknownName
+from backend.errors import RequestRefused
 from backend.handlers.problems import problem_response
 from backend.handlers.sending import leaving
 
 if TYPE_CHECKING:
-    from backend.services.assets import Asset
+    from backend.services.assets import Asset, Assets
 
 BLOCK: Final = 1 << 20
 SMALL: Final = 256 << 10
@@ -40,8 +38,8 @@ def disposition(file_name: str) -> str:
     return f"attachment; filename=\"{plain}\"; filename*=UTF-8''{quote(file_name, safe='')}"
 
 
-async def send(request: web.Request, asset: Asset, path: Path) -> web.StreamResponse:
-    """Answer with the file's bytes. 206 for one range, 304 if the client has it, 416 beyond it."""
+async def send(request: web.Request, asset: Asset, assets: Assets) -> web.StreamResponse:
+    """Answer with the asset's bytes. 206 for one range, 304 if the client has it, 416 beyond it."""
     etag = f'"{asset.reference.partition(":")[2]}"'
     headers = {
         hdrs.ETAG: etag,
@@ -53,12 +51,8 @@ async def send(request: web.Request, asset: Asset, path: Path) -> web.StreamResp
     if _matches(request.headers.get(hdrs.IF_NONE_MATCH), etag):
         return web.Response(status=304, headers=headers)
     headers[hdrs.CONTENT_TYPE] = asset.media_type
-    try:
-        file = path.open("rb", buffering=0)
-    except FileNotFoundError as error:
-        raise UnknownName("the content of this asset is gone") from error
-    with file:
-        size = os.fstat(file.fileno()).st_size
+    with assets.open(asset) as file:
+        size = file.seek(0, os.SEEK_END)
         part = _part(request, etag, size)
         if part is None:
             return _unsatisfiable(size)
@@ -75,7 +69,7 @@ async def send(request: web.Request, asset: Asset, path: Path) -> web.StreamResp
         )
 
 
-def _read(file: FileIO, first: int, count: int) -> bytes:
+def _read(file: BinaryIO, first: int, count: int) -> bytes:
     """Bytes from a place; not by pread, which Windows lacks. One reader at a time."""
     file.seek(first)
     return file.read(count)
@@ -116,7 +110,7 @@ def _unsatisfiable(size: int) -> web.Response:
 
 
 async def _stream(
-    request: web.Request, file: FileIO, first: int, count: int, response: web.StreamResponse
+    request: web.Request, file: BinaryIO, first: int, count: int, response: web.StreamResponse
 ) -> web.StreamResponse:
     response.content_length = count
     await response.prepare(request)

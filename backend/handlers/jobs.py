@@ -54,7 +54,7 @@ async def delete_job(request: web.Request) -> web.Response:
 async def fetch_output(request: web.Request) -> web.StreamResponse:
     read_query(request, Nothing)
     asset = request.app[JOBS].output(request.match_info["id"], request.match_info["name"])
-    return await send(request, asset, request.app[ASSETS].path(asset))
+    return await send(request, asset, request.app[ASSETS])
 
 
 def routes() -> list[web.RouteDef]:

@@ -1,11 +1,13 @@
 """Codecs: how each kind of value becomes its canonical file and comes back.
 
-Knows: one codec a kind, and how a value is stored so that a crash loses nothing.
+Knows: one codec a kind, and how a value is stored so that a crash loses nothing. What is small is
+given as bytes instead, for whoever can keep them at less cost than a file.
 Does not know: where assets lie (``services.assets`` moves stored files there).
 """
 
 from __future__ import annotations
 
+import base64
 import os
 import re
 import shutil
@@ -46,7 +48,8 @@ class Codec:
 
 @dataclass(frozen=True, slots=True)
 class StoredFile:
-    """A canonical file on the disk: durable, with the blake3 (64 hex digits) of its bytes."""
+    """A canonical file, with the blake3 (64 hex digits) of its bytes: durable on the disk at
+    ``path``, or, if it is small and that was asked for, its bytes in ``content``."""
 
     kind: str
     path: Path
@@ -55,20 +58,23 @@ class StoredFile:
     media_type: str
     file_name: str
     details: dict[str, Any]
+    content: bytes | None = None
 
     def as_leaf(self) -> dict[str, Any]:
         """The JSON by which a worker names it in a result."""
-        return {
-            "$media": {
-                "kind": self.kind,
-                "path": str(self.path),
-                "blake3": self.blake3,
-                "size": self.size,
-                "media_type": self.media_type,
-                "file_name": self.file_name,
-                "details": self.details,
-            }
+        leaf = {
+            "kind": self.kind,
+            "blake3": self.blake3,
+            "size": self.size,
+            "media_type": self.media_type,
+            "file_name": self.file_name,
+            "details": self.details,
         }
+        if self.content is None:
+            leaf["path"] = str(self.path)
+        else:
+            leaf["content"] = base64.b64encode(self.content).decode()
+        return {"$media": leaf}
 
 
 def _describe_audio(value: Audio) -> dict[str, Any]:
@@ -142,12 +148,12 @@ def opener(
     return value
 
 
-def store(value: MediaValue, folder: Path, stem: str) -> StoredFile:
+def store(value: MediaValue, folder: Path, stem: str, *, small: int = -1) -> StoredFile:
     """Write the canonical file of *value* into *folder*, durable, and hash it.
 
-    A value that lies in a canonical file already is linked (or copied), not rewritten. Equal
-    values give equal bytes. Raises ``OSError``, and ``OperationFailed`` for values that are not
-    finite.
+    A value that lies in a canonical file already is linked (or copied), not rewritten. One of at
+    most *small* bytes is not kept on the disk but given in ``content``. Equal values give equal
+    bytes. Raises ``OSError``, and ``OperationFailed`` for values that are not finite.
     """
     codec = CODECS[value.kind]
     name = value.name if isinstance(value, File) else None
@@ -156,9 +162,14 @@ def store(value: MediaValue, folder: Path, stem: str) -> StoredFile:
     own = _own_file(value)
     if own is None:
         codec.save(value, path)
-    elif not _link(own, path, folder):
-        _copy(own, path)
-    digest, size = _hash_and_sync(path)
+    content = _read_small(own or path, small)
+    if content is not None:
+        path = own or path
+        digest, size = blake3.blake3(content).hexdigest(), len(content)
+    else:
+        if own is not None and not _link(own, path, folder):
+            _copy(own, path)
+        digest, size = _hash_and_sync(path)
     return StoredFile(
         kind=value.asset_kind if isinstance(value, File) else value.kind,
         path=path,
@@ -167,7 +178,17 @@ def store(value: MediaValue, folder: Path, stem: str) -> StoredFile:
         media_type=value.media_type if isinstance(value, File) else codec.media_type,
         file_name=name or f"{stem}{suffix}",
         details=codec.describe(value),
+        content=content,
     )
+
+
+def _read_small(path: Path, most: int) -> bytes | None:
+    """The bytes of a file of at most *most* bytes."""
+    if most < 0:
+        return None
+    with path.open("rb", buffering=0) as file:
+        content = file.read(most + 1)
+    return content if len(content) <= most else None
 
 
 def _suffix(name: str) -> str:

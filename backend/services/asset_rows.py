@@ -1,7 +1,7 @@
 """Rows about assets in the ledger, and which kind of asset fits which parameter.
 
-Knows: the table ``asset`` and the SQL over it.
-Does not know: blobs, uploads.
+Knows: the tables ``asset`` and ``small_blob`` and the SQL over them.
+Does not know: blobs that are files, uploads.
 """
 
 from __future__ import annotations
@@ -117,6 +117,32 @@ def insert(asset: Asset) -> Statement:
             json.dumps(asset.details, allow_nan=False),
             asset.created,
         ),
+    )
+
+
+def keep(asset: Asset, content: bytes) -> Statement:
+    """The SQL that keeps the bytes of a small asset."""
+    sql = "INSERT OR IGNORE INTO small_blob (digest, content) VALUES (?, ?)"
+    return sql, (asset.digest, content)
+
+
+def small_content(ledger: Ledger, asset: Asset) -> bytes | None:
+    """The bytes of a small asset, if the ledger keeps them."""
+    rows = ledger.read("SELECT content FROM small_blob WHERE digest = ?", asset.digest)
+    return bytes(rows[0]["content"]) if rows else None
+
+
+def is_small(ledger: Ledger, asset: Asset) -> bool:
+    """Whether the ledger keeps the bytes of the asset."""
+    return bool(ledger.read("SELECT 1 FROM small_blob WHERE digest = ?", asset.digest))
+
+
+def let_go(asset: Asset) -> Statement:
+    """Forget the bytes of a deleted asset unless another one has the same."""
+    unnamed = "NOT EXISTS (SELECT 1 FROM asset WHERE reference = ?)"
+    return (
+        f"DELETE FROM small_blob WHERE digest = ? AND {unnamed}",
+        (asset.digest, asset.reference),
     )
 
 

@@ -7,7 +7,9 @@ Does not know: HTTP, formats (``services.ingest``), and jobs but for which blobs
 from __future__ import annotations
 
 import asyncio
+import base64
 import contextlib
+import io
 import itertools
 import shutil
 import stat
@@ -15,8 +17,9 @@ import time
 import uuid
 from collections.abc import AsyncIterator
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, BinaryIO, Final
 
+import blake3
 import structlog
 
 from backend.config import Settings
@@ -32,7 +35,7 @@ from backend.media import codecs
 from backend.media.reference import Resolver
 from backend.services import asset_rows, identifiers, reception
 from backend.services.asset_rows import Asset, AssetPage
-from backend.services.blobs import Blobs
+from backend.services.blobs import READ_ONLY, Blobs
 from backend.services.ingest import Ingest
 from backend.services.ledger import Ledger, Statement
 
@@ -124,16 +127,19 @@ class Assets:
             return size
 
         size = await asyncio.to_thread(settle)
-        return Asset(
-            id=identifiers.asset_id(),
-            reference=f"blake3:{digest}",
-            kind=str(media["kind"]),
-            media_type=asset_rows.media_type(str(media["media_type"])),
-            file_name=asset_rows.label(file_name or str(media["file_name"])),
-            size=size,
-            details=dict(media["details"]),
-            created=time.time(),
-        )
+        return _asset(media, size, file_name)
+
+    def keep(self, leaf: dict[str, Any]) -> tuple[Asset, Statement]:
+        """The asset of a *leaf* that brings its bytes, and the SQL that keeps them in the ledger;
+        it belongs into one transaction with `insert_statement`. Raises `OperationFailed` for a
+        leaf that does not tell the truth.
+        """
+        media = leaf["$media"]
+        content = base64.b64decode(str(media["content"]), validate=True)
+        if blake3.blake3(content).hexdigest() != media["blake3"]:
+            raise OperationFailed("a worker sent bytes that are not what it says")
+        asset = _asset(media, len(content))
+        return asset, asset_rows.keep(asset, content)
 
     async def adopt(self, leaf: dict[str, Any], file_name: str) -> tuple[Asset, list[Statement]]:
         """`place` for a leaf whose path was checked; with the statements that record the asset."""
@@ -158,9 +164,29 @@ class Assets:
             raise UnknownName(f"there is no asset {reference[:80]!r}")
         return asset
 
-    def path(self, asset: Asset) -> Path:
-        """The canonical file. It is read-only and never changes."""
-        return self._blobs.path(asset.digest)
+    def open(self, asset: Asset) -> BinaryIO:
+        """The content, to be read and closed. Raises `UnknownName` if it is gone."""
+        with contextlib.suppress(FileNotFoundError):
+            return self._blobs.path(asset.digest).open("rb", buffering=0)
+        content = asset_rows.small_content(self._ledger, asset)
+        if content is None:
+            raise UnknownName("the content of this asset is gone")
+        return io.BytesIO(content)
+
+    def file(self, asset: Asset, folder: Path) -> Path:
+        """A canonical file with the content, not to be written to: the blob, or a copy in *folder*
+        of what the ledger keeps. Raises `UnknownName` if the content is gone."""
+        path = self._blobs.path(asset.digest)
+        if path.exists():
+            return path
+        content = asset_rows.small_content(self._ledger, asset)
+        if content is None:
+            raise UnknownName("the content of this asset is gone")
+        copy = folder / asset.digest
+        if not copy.exists():
+            copy.write_bytes(content)
+            copy.chmod(READ_ONLY)
+        return copy
 
     def resolver(self) -> Resolver:
         """Checks references at a door: the canonical one, or a ``ValueError`` that says why."""
@@ -171,7 +197,9 @@ class Assets:
                 raise ValueError(f"there is no asset {reference!r}")
             if not any(asset_rows.fits(asset.kind, kind) for asset in found):
                 raise ValueError(asset_rows.misfit(found[0].kind, kind))
-            if not self.path(found[0]).exists():
+            if not self._blobs.path(found[0].digest).exists() and not asset_rows.is_small(
+                self._ledger, found[0]
+            ):
                 raise ValueError("the content of this asset is gone")
             return found[0].reference
 
@@ -199,7 +227,9 @@ class Assets:
         Raises `UnknownName`, and `Conflict` while a live job needs the content.
         """
         asset = self.require(asset_id)
-        deleted = await self._ledger.write(asset_rows.delete_unless_needed(asset))
+        deleted = await self._ledger.write(
+            asset_rows.delete_unless_needed(asset), asset_rows.let_go(asset), fenced=True
+        )
         if not deleted[0] and self.lookup(asset.id) is not None:
             raise Conflict(
                 "a job that waits or runs needs this asset",
@@ -229,6 +259,20 @@ class Assets:
                 # a full or vanished disk must not end the sweeping for good
                 _log.error("garbage collection failed", error=type(error).__name__)
             await asyncio.sleep(_SWEEP_EVERY_S)
+
+
+def _asset(media: dict[str, Any], size: int, file_name: str | None = None) -> Asset:
+    """A new asset of what a worker says, its label and type made harmless."""
+    return Asset(
+        id=identifiers.asset_id(),
+        reference=f"blake3:{media['blake3']}",
+        kind=str(media["kind"]),
+        media_type=asset_rows.media_type(str(media["media_type"])),
+        file_name=asset_rows.label(file_name or str(media["file_name"])),
+        size=size,
+        details=dict(media["details"]),
+        created=time.time(),
+    )
 
 
 def _look(source: Path, scratch: Path, digest: str | None) -> int:

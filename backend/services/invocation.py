@@ -27,6 +27,10 @@ from backend.services import identifiers
 LEAF: Final = "$media"
 """Key that marks a stored media value in a result, as `codecs.StoredFile.as_leaf` writes it."""
 
+SMALL: Final = 64 * 2**10
+"""A media value of at most so many bytes goes into the result itself, and from there into the
+ledger: at this size a file of its own costs more than its bytes do."""
+
 _log = logging.getLogger("kino.operation")
 
 
@@ -81,8 +85,9 @@ def _takes_context(operation: Operation[..., Any]) -> bool:
 
 
 def result_of(operation: Operation[..., Any], returned: Any, folder: Path) -> dict[str, Any]:
-    """What the function returned, as JSON; media values are stored in *folder*, durable, and
-    stand in the result as leaves. Raises `OperationFailed` for what JSON cannot hold."""
+    """What the function returned, as JSON; media values stand in the result as leaves, the small
+    ones with their bytes, the others stored in *folder*, durable. Raises `OperationFailed` for
+    what JSON cannot hold."""
     try:
         return {
             name: _store(value, folder, name) for name, value in operation.values(returned).items()
@@ -93,6 +98,15 @@ def result_of(operation: Operation[..., Any], returned: Any, folder: Path) -> di
         ) from error
 
 
+def has_files(result: Any) -> bool:
+    """Whether a result names files: leaves that did not bring their bytes."""
+    if isinstance(result, dict):
+        if LEAF in result:
+            return "path" in result[LEAF]
+        return any(map(has_files, result.values()))
+    return isinstance(result, list) and any(map(has_files, result))
+
+
 def flat_name(*parts: str | int) -> str:
     """The name of one file among a result's outputs: ``stems`` + ``drums`` = ``stems_drums``."""
     return "_".join(str(part) for part in parts)
@@ -101,7 +115,7 @@ def flat_name(*parts: str | int) -> str:
 def _store(value: Any, folder: Path, name: str) -> Any:
     """One value; lists count from 1, dicts add their key."""
     if isinstance(value, MediaValue):
-        return codecs.store(value, folder, _stem(name)).as_leaf()
+        return codecs.store(value, folder, _stem(name), small=SMALL).as_leaf()
     if isinstance(value, list | tuple) and not hasattr(value, "_fields"):
         return [
             _store(item, folder, flat_name(name, number)) for number, item in enumerate(value, 1)

@@ -21,13 +21,18 @@ async def adopt(
 ) -> tuple[dict[str, Any], list[Statement]]:
     """The result with assets instead of files, and the statements that make their rows.
 
-    Raises `OperationFailed` if a leaf names a file that does not lie in *folder*.
+    Raises `OperationFailed` if a leaf names a file that does not lie in *folder*, or brings bytes
+    that are not what it says.
     """
     statements: list[Statement] = []
 
     async def walk(value: Any, name: str) -> Any:
         if isinstance(value, dict) and LEAF in value:
-            asset = await assets.place(value, folder)
+            if "content" in value[LEAF]:
+                asset, keeping = assets.keep(value)
+                statements.append(keeping)
+            else:
+                asset = await assets.place(value, folder)
             statements.append(assets.insert_statement(asset))
             return _present(asset, job_id, name)
         if isinstance(value, dict):

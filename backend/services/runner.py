@@ -16,6 +16,7 @@ import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import partial
+from itertools import count
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -82,6 +83,8 @@ class Runner:
         self._outcomes = Outcomes(settings.limits, assets, self._transitions)
         self._tasks: set[asyncio.Future[Any]] = set()
         self._settling: set[asyncio.Task[None]] = set()
+        self._rooms: dict[Worker, Path] = {}
+        self._numbers = count(1)
         self._draining = False
 
     # --- life -------------------------------------------------------------------------------
@@ -183,11 +186,12 @@ class Runner:
         except Exception:  # noqa: BLE001 - the lane lives on, the reconciler finds the row
             _log.exception("job cannot be claimed", job=execution.job_id)
             return None
-        scratch = self._scratch / f"{job.id}-{execution.attempt}"
+        scratch = self._rooms.pop(execution.worker, None) or self._new_room(execution.worker)
         begun = time.monotonic()
         try:
-            _make(scratch)
-            done = await execution.run(job, self._files(job), scratch)
+            done = await execution.run(job, self._files(job, scratch), scratch)
+            if done.get("clean"):
+                self._rooms[execution.worker] = scratch
         except WorkerLost:
             done = {"state": "lost"}
         except Exception as error:  # noqa: BLE001 - becomes the job's problem; `problem_of` logs it
@@ -206,8 +210,8 @@ class Runner:
         except Exception:  # noqa: BLE001 - the row stays as it is; the reconciler puts it back
             _log.exception("outcome cannot be recorded", job=execution.job_id)
         finally:
-            if attempt is not None:
-                await _remove(attempt.scratch)
+            if attempt is not None and not attempt.done.get("clean"):
+                await asyncio.to_thread(shutil.rmtree, attempt.scratch, ignore_errors=True)
             del self._executions[execution.job_id]
             await self._queue.finish(execution.job_id)
         if attempt is not None and wait is not None and not self._draining:
@@ -222,15 +226,21 @@ class Runner:
         execution.end("cancel")
         self._events.drop(execution.job_id)
 
-    def _files(self, job: Job) -> dict[str, dict[str, Any]]:
+    def _new_room(self, worker: Worker) -> Path:
+        """A new scratch folder for a worker. It keeps one until it leaves something there."""
+        room = self._scratch / f"{worker.name}-{next(self._numbers)}"
+        room.mkdir()
+        return room
+
+    def _files(self, job: Job, scratch: Path) -> dict[str, dict[str, Any]]:
         """The file behind each reference. Raises `UnknownName` if an asset was deleted."""
         files = {}
         for reference in job.inputs:
             asset = self._assets.require(reference)
-            file = InputFile(
-                self._assets.path(asset), asset.kind, asset.media_type, asset.file_name
-            )
-            files[reference] = file.as_json()
+            path = self._assets.file(asset, scratch)
+            files[reference] = InputFile(
+                path, asset.kind, asset.media_type, asset.file_name
+            ).as_json()
         return files
 
     def _report(self, worker: Worker, message: wire.Message, binary: bytes) -> None:
@@ -263,23 +273,3 @@ class Runner:
 
         loop = asyncio.get_running_loop()
         self._back_off[job.id] = loop.call_later(seconds, enqueue)
-
-
-def _make(folder: Path) -> None:
-    folder.mkdir()
-
-
-def _remove_if_empty(folder: Path) -> bool:
-    try:
-        folder.rmdir()
-    except FileNotFoundError:
-        return True
-    except OSError:
-        return False
-    return True
-
-
-async def _remove(folder: Path) -> None:
-    """Remove an attempt's folder; nearly always it is empty by then."""
-    if not _remove_if_empty(folder):
-        await asyncio.to_thread(shutil.rmtree, folder, ignore_errors=True)

@@ -67,4 +67,11 @@ CREATE INDEX asset_by_reference ON asset (reference);
 CREATE INDEX asset_by_kind ON asset (kind, id);
 """
 
-MIGRATIONS: Final[tuple[str, ...]] = (JOBS + ASSETS,)
+SMALL_BLOBS: Final = """
+CREATE TABLE small_blob (                      -- the content of small results; others are files
+    digest  TEXT PRIMARY KEY,                  -- 64 hex digits, as in asset.reference
+    content BLOB NOT NULL
+);
+"""
+
+MIGRATIONS: Final[tuple[str, ...]] = (JOBS + ASSETS, SMALL_BLOBS)

@@ -6,10 +6,15 @@ import asyncio
 import os
 import signal
 import time
+from pathlib import Path
 
 import pytest
+from blake3 import blake3
 
 from backend.services.transitions import Transitions
+
+BIG = 50_000
+"""Frames of a sound that is too big for the ledger."""
 
 
 async def until(what: str, ask, seconds: float = 20.0):
@@ -40,9 +45,16 @@ async def test_a_job_runs_and_succeeds(house) -> None:
     assert job.execution_s is not None
 
 
+async def emptied(folder: Path) -> None:
+    """Return when nothing is left in a folder, soon after its job has ended."""
+    async with asyncio.timeout(10):
+        while list(folder.iterdir()):
+            await asyncio.sleep(0.01)
+
+
 async def test_files_become_assets(house) -> None:
     """Every media value of a result is an asset with a flat name, found by its job."""
-    job = await house.run("test.make", size=4)
+    job = await house.run("test.make", size=4, frames=BIG)
     assert job.state == "succeeded", job.error
     result = job.result
     assert result["number"] == 4
@@ -51,8 +63,35 @@ async def test_files_become_assets(house) -> None:
     drums = house.jobs.output(job.id, "stems_drums")
     assert drums.reference == result["stems"]["drums"]["reference"]
     assert drums.details["frames"] == 30
-    assert house.assets.path(drums).stat().st_size == drums.size
-    assert not list((house.settings.data_dir / "scratch" / "jobs").iterdir())
+    with house.assets.open(drums) as content:
+        assert len(content.read()) == drums.size
+    await emptied(house.settings.data_dir / "scratch" / "jobs")
+
+
+async def test_small_results_are_kept_in_the_ledger(house) -> None:
+    """What is small makes no file: its bytes come from the ledger, and are what was hashed."""
+    job = await house.run("test.make")
+    for name in ("picture", "takes_1", "stems_bass"):
+        asset = house.jobs.output(job.id, name)
+        with house.assets.open(asset) as content:
+            assert blake3(content.read()).hexdigest() == asset.digest
+    assert not [path for path in (house.settings.data_dir / "blobs").rglob("*") if path.is_file()]
+
+
+async def test_a_worker_keeps_a_scratch_folder_that_stays_empty(house) -> None:
+    """One folder does for many jobs, until one leaves a file in it; failures leave none."""
+    rooms = house.settings.data_dir / "scratch" / "jobs"
+    await house.run("test.make")
+    (room,) = rooms.iterdir()
+    assert (
+        await house.run("test.fail", times=9, counter=str(room.parent.parent / "c"))
+    ).state == "failed"
+    await house.run("test.make")
+    assert list(rooms.iterdir()) == [room]
+    assert list(room.iterdir()) == []
+    await house.run("test.make", frames=BIG)
+    await emptied(rooms)
+    assert (await house.run("test.make")).state == "succeeded"
 
 
 async def test_an_asset_of_one_job_is_the_input_of_the_next(house) -> None:
@@ -210,7 +249,7 @@ async def test_a_worker_is_free_as_soon_as_it_has_answered(house, monkeypatch) -
         return await place(leaf, scratch, **more)
 
     monkeypatch.setattr(house.assets, "place", slowly)
-    first = await house.submit("test.make")
+    first = await house.submit("test.make", frames=BIG)
     assert (await house.run("test.sleep")).state == "succeeded"
     assert house.jobs.get(first.id).state == "running"
     kept.set()

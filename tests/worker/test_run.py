@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import socket
 import time
 from pathlib import Path
@@ -111,7 +112,7 @@ def do(line: Wire, said: wire.Message, is_cancelled=lambda: False) -> wire.Messa
 
 def test_files_come_in_and_go_out(line, tmp_path) -> None:
     """A reference is opened, the result is stored in the scratch folder, samples are exact."""
-    samples = np.linspace(-0.4, 0.4, 100, dtype=np.float32)
+    samples = np.linspace(-0.4, 0.4, 20_000, dtype=np.float32)
     stored = codecs.store(Audio.from_samples(samples, 8000), tmp_path, "in")
     reference = f"blake3:{stored.blake3}"
     scratch = tmp_path / "scratch"
@@ -125,7 +126,25 @@ def test_files_come_in_and_go_out(line, tmp_path) -> None:
     assert (leaf["kind"], leaf["file_name"]) == ("audio", "loud.wav")
     assert np.array_equal(Audio.open(Path(leaf["path"])).samples[0], samples * 2)
     assert done["progress"]["done"] == 2
+    assert done["clean"] is False
     assert line.received() == []
+
+
+def test_a_small_result_brings_its_bytes(line, tmp_path) -> None:
+    """What is small stands in the answer, and nothing is left in the scratch folder."""
+    stored = codecs.store(Audio.from_samples([0.25], 8000), tmp_path, "in")
+    scratch = tmp_path / "scratch"
+    scratch.mkdir()
+    files = {f"blake3:{stored.blake3}": {"path": str(stored.path), "kind": "audio"}}
+    audio = f"blake3:{stored.blake3}"
+    done = do(line, message("test.double", scratch, files, audio=audio, gain=2.0))
+    leaf = done["result"]["loud"]["$media"]
+    assert "path" not in leaf
+    content = base64.b64decode(leaf["content"])
+    assert leaf["size"] == len(content)
+    assert np.frombuffer(content[-4:], "<f4").tolist() == [0.5]
+    assert done["clean"] is True
+    assert list(scratch.iterdir()) == []
 
 
 def test_a_run_has_a_scratch_folder_of_its_own(line, tmp_path) -> None:
@@ -161,7 +180,7 @@ def test_a_cancelled_run_says_so(line, tmp_path) -> None:
     """Cancelled is a state, not a failure; a job cancelled before it began does not begin."""
     assert do(line, message("test.raise", tmp_path, what="cancelled"))["state"] == "cancelled"
     done = do(line, message("test.where", tmp_path), is_cancelled=lambda: True)
-    assert done == {"job": "job_x", "attempt": 1, "state": "cancelled"}
+    assert done == {"job": "job_x", "attempt": 1, "state": "cancelled", "clean": True}
 
 
 def test_what_cannot_be_kept_is_an_error(line, tmp_path) -> None:

@@ -117,11 +117,11 @@ def _tone(frames: int) -> Audio:
 
 
 @operation("test.make")
-def make(size: int = 4) -> Made:
-    """Make an image, two takes and two stems."""
+def make(size: int = 4, frames: int = 10) -> Made:
+    """Make an image, two takes, the first of *frames*, and two stems."""
     picture = Image.from_array(np.full((size, size, 3), 0.25, np.float32))
     stems = {"drums": _tone(30), "bass": _tone(40)}
-    return Made(picture, [_tone(10), _tone(20)], stems, size)
+    return Made(picture, [_tone(frames), _tone(20)], stems, size)
 
 
 @operation("test.measure")
