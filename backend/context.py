@@ -1,6 +1,6 @@
 """The context of a run: all that an operation may ask of whoever runs it.
 
-Knows: progress, previews, checkpoints, a log, and where scratch files go.
+Knows: progress, previews, checkpoints, a log, where scratch files go and model files lie.
 Does not know: what happens to them (a job's events, ComfyUI's progress bar, or nothing).
 """
 
@@ -71,6 +71,7 @@ class Context:
 LOCAL: Final = Context()
 
 _scratch: ContextVar[Path | None] = ContextVar("kino_scratch", default=None)
+_models: ContextVar[Path | None] = ContextVar("kino_models", default=None)
 
 
 def scratch_folder() -> Path:
@@ -95,3 +96,13 @@ def scratch_in(folder: Path) -> AbstractContextManager[None]:
             _scratch.reset(token)
 
     return block()
+
+
+def models_folder() -> Path:
+    """Where model files lie: the settings', else ``models`` in the working folder."""
+    return _models.get() or Path("models")
+
+
+def set_models_folder(folder: Path) -> None:
+    """Say it, once for each process that runs operations."""
+    _models.set(folder)

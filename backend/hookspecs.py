@@ -8,7 +8,7 @@ Does not know: who implements them. A plugin implements as few as it likes::
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final, Literal, Protocol
@@ -46,8 +46,11 @@ class NodeInput:
     """One widget or slot of a node: its old name, the parameter it feeds, and how.
 
     ``type`` is ComfyUI's (``FLOAT``, ``INT``, ``STRING``, ``BOOLEAN``, ``AUDIO``, or a list of
-    choices); ``options`` are ComfyUI's widget options; ``convert`` is one pure function from the
-    widget's value to the parameter's.
+    choices), or ``JSON``, a text that is read as JSON; ``options`` are ComfyUI's widget options;
+    ``convert`` is one pure function from the widget's value to the parameter's. What is not
+    ``listed`` is answered and not shown: older graphs give it, the editor does not list it, and
+    Kino checks its type, ``min`` and ``max`` itself. A ``STRING`` that feeds a media parameter is
+    the reference of an asset, or the name of a file in ComfyUI's input folder.
     """
 
     name: str
@@ -56,13 +59,19 @@ class NodeInput:
     options: dict[str, Any] = field(default_factory=dict)
     convert: Callable[[Any], Any] | None = None
     optional: bool = False
+    listed: bool = True
 
 
 @dataclass(frozen=True, slots=True)
 class NodeShape:
     """A node under a name of its own, in front of an operation. Only names, slots and renames.
 
-    ``outputs`` pairs the slot's name with the operation's output name, in slot order.
+    ``outputs`` pairs the slot's name with the operation's output name, in slot order;
+    ``stems.drums`` is one item of the output ``stems``. A value for which ``output_types`` names a
+    socket type (``STRING_LIST``) goes out there as it is, and a list of images (``IMAGE``) as one
+    batch; others that are no number, text or medium are JSON. Where paths are not enough,
+    ``gather`` is one pure function from what came in, by the inputs' names (converted, media as
+    references, nothing for what was not given), to the operation's parameters.
     """
 
     node_id: str
@@ -71,17 +80,26 @@ class NodeShape:
     category: str
     inputs: tuple[NodeInput, ...]
     outputs: tuple[tuple[str, str], ...]
+    output_types: Mapping[str, str] = field(default_factory=dict)
+    gather: Callable[[Mapping[str, Any]], dict[str, Any]] | None = None
+    saves: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class ModelFile:
-    """A model file that a plugin wants: where it belongs and where people get it."""
+    """A model file that a plugin wants: where it belongs and where people get it.
+
+    ``folder`` lies below the folder of models. Files whose ids begin alike up to a slash
+    (``htdemucs_ft/f7e0c4bc``) are one model: ``kino models download htdemucs_ft`` fetches them all.
+    """
 
     id: str
     folder: str
     file_name: str
     licence: str
     source: str
+    sha256: str = ""
+    """64 hex digits, if they are known: a download that has others is refused."""
 
 
 @hookspec

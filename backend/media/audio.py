@@ -11,12 +11,14 @@ import weakref
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
+from types import TracebackType
 from typing import ClassVar, Final, Self
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from backend import context
+from backend.errors import AssetTooLarge
 from backend.media import wav
 from backend.media.reference import MediaValue
 
@@ -24,6 +26,9 @@ IN_MEMORY: Final = 32 * 2**20
 """Audio of more bytes than this is kept in a file when it is made from blocks."""
 
 DEFAULT_BLOCK: Final = 65536
+
+LONGEST_S: Final = 4 * 3600.0
+"""Whatever is made may last so long, as what is uploaded may by default."""
 
 
 @dataclass(frozen=True, slots=True, eq=False, weakref_slot=True)
@@ -70,34 +75,20 @@ class Audio(MediaValue):
         Up to 32 MiB stay in memory; more goes to a canonical file in the run's scratch folder.
         Raises ``OperationFailed`` for samples that are not finite, as far as a file is written.
         """
-        rate, kept, size = _rate(sample_rate), list[NDArray[np.float32]](), 0
-        stream = iter(blocks)
-        for block in stream:
-            if block.ndim != 2 or block.shape[0] != channels:
-                raise ValueError(f"a block [{channels}, n] is needed, not {block.shape}")
-            # a copy: whoever makes the blocks may use one buffer again and again
-            kept.append(np.array(block, dtype=np.float32))
-            size += kept[-1].nbytes
-            if size > IN_MEMORY:
-                return cls._in_file(_chain(kept, stream), rate, channels)
-        empty = np.empty((channels, 0), np.float32)
-        return cls.from_samples(np.concatenate([*kept, empty], axis=1), rate)
+        with AudioWriter(sample_rate, channels) as writer:
+            for block in blocks:
+                writer.write(block)
+        return cls._of(writer)
 
     @classmethod
-    def _in_file(cls, blocks: Iterable[NDArray[np.float32]], rate: int, channels: int) -> Self:
-        folder = context.scratch_folder()
-        path = folder / f"audio-{uuid.uuid4().hex}.wav"
-        try:
-            with wav.WavWriter(path, rate, channels) as writer:
-                for block in blocks:
-                    writer.write(block)
-        except BaseException:
-            path.unlink(missing_ok=True)
-            raise
-        audio = cls(rate, channels, writer.frames, path)
+    def _of(cls, writer: AudioWriter) -> Self:
+        if writer.path is None:
+            samples = np.concatenate(writer.kept or [_nothing(writer.channels)], axis=1)
+            return cls.from_samples(samples, writer.sample_rate)
+        audio = cls(writer.sample_rate, writer.channels, writer.frames, writer.path)
         if not context.in_run():
             # nobody else clears the system's temporary folder
-            weakref.finalize(audio, path.unlink, missing_ok=True)
+            weakref.finalize(audio, writer.path.unlink, missing_ok=True)
         return audio
 
     @property
@@ -112,13 +103,17 @@ class Audio(MediaValue):
             return self.held
         return wav.read_samples(self._file())
 
-    def blocks(self, frames: int = DEFAULT_BLOCK) -> Iterator[NDArray[np.float32]]:
-        """The samples as ``[channels, n]`` blocks of at most *frames*, in constant memory."""
+    def blocks(
+        self, frames: int = DEFAULT_BLOCK, start: int = 0, end: int | None = None
+    ) -> Iterator[NDArray[np.float32]]:
+        """The samples from *start* to *end*, counted in frames, as ``[channels, n]`` blocks of at
+        most *frames*, in constant memory."""
+        last = self.frames if end is None else min(end, self.frames)
         if self.held is None:
-            yield from wav.read_blocks(self._file(), frames)
+            yield from wav.read_blocks(self._file(), frames, start, last)
             return
-        for start in range(0, self.frames, frames):
-            yield self.held[:, start : start + frames]
+        for place in range(start, last, frames):
+            yield self.held[:, place : min(place + frames, last)]
 
     def save(self, path: Path) -> None:
         """Write the canonical WAV file; equal audio gives equal bytes."""
@@ -132,17 +127,83 @@ class Audio(MediaValue):
         return self.path
 
 
+def check_length(frames: float, sample_rate: int) -> None:
+    """Refuse a sound of so many frames: raises `AssetTooLarge` if it would be over `LONGEST_S`.
+
+    Whoever knows beforehand how long a result will be asks before working for hours.
+    """
+    if frames > LONGEST_S * sample_rate:
+        raise AssetTooLarge(
+            f"the sound would last {frames / sample_rate:.0f} s; "
+            f"the longest is {LONGEST_S:g} s (limit audio_seconds)"
+        )
+
+
 def _rate(sample_rate: int) -> int:
     if sample_rate != int(sample_rate) or sample_rate < 1:
         raise ValueError(f"a sample rate is a whole number of Hz, not {sample_rate}")
     return int(sample_rate)
 
 
-def _chain(
-    kept: list[NDArray[np.float32]], rest: Iterator[NDArray[np.float32]]
-) -> Iterator[NDArray[np.float32]]:
-    """The kept blocks, each let go once given, then the rest."""
-    kept.reverse()
-    while kept:
-        yield kept.pop()
-    yield from rest
+def _nothing(channels: int) -> NDArray[np.float32]:
+    return np.empty((channels, 0), np.float32)
+
+
+class AudioWriter:
+    """Audio made block by block, for a run that makes several at once.
+
+    Up to *in_memory* bytes stay in memory; more goes to a canonical file in the run's scratch
+    folder, which is taken away if the ``with`` block raises. Afterwards `audio` gives the value.
+    """
+
+    def __init__(self, sample_rate: int, channels: int, in_memory: int | None = None) -> None:
+        self.sample_rate = _rate(sample_rate)
+        self.channels = channels
+        self.frames = 0
+        self.path: Path | None = None
+        self.kept: list[NDArray[np.float32]] = []
+        self._most = IN_MEMORY if in_memory is None else in_memory
+        self._file: wav.WavWriter | None = None
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        tb: TracebackType | None,
+    ) -> None:
+        if self._file is None or self.path is None:
+            return
+        try:
+            self._file.__exit__(kind, error, tb)
+        finally:
+            if error is not None:
+                self.path.unlink(missing_ok=True)
+
+    def write(self, block: NDArray[np.float32]) -> None:
+        """Add samples ``[channels, n]``; raises as `Audio.from_blocks` does, and `AssetTooLarge`
+        for more than `LONGEST_S`."""
+        if block.ndim != 2 or block.shape[0] != self.channels:
+            raise ValueError(f"a block [{self.channels}, n] is needed, not {block.shape}")
+        self.frames += block.shape[1]
+        check_length(self.frames, self.sample_rate)
+        if self._file is not None:
+            self._file.write(block)
+            return
+        # a copy: whoever makes the blocks may use one buffer again and again
+        self.kept.append(np.array(block, dtype=np.float32))
+        if self.frames * self.channels * 4 > self._most:
+            self._spill()
+
+    def _spill(self) -> None:
+        self.path = context.scratch_folder() / f"audio-{uuid.uuid4().hex}.wav"
+        self._file = wav.WavWriter(self.path, self.sample_rate, self.channels)
+        self.kept.reverse()
+        while self.kept:  # each let go once written
+            self._file.write(self.kept.pop())
+
+    def audio(self) -> Audio:
+        """What was written, once the ``with`` block has ended."""
+        return Audio._of(self)

@@ -29,7 +29,10 @@ class NotAutomation(ValueError):
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Automation(MediaValue):
-    """Values over time; value n belongs to the time ``n / frame_rate``."""
+    """Values over time; value n is that of frame n, which begins at ``n / frame_rate`` seconds.
+
+    Where a curve is drawn through them, a value lies in the middle of its frame (``media.curves``).
+    """
 
     kind: ClassVar[str] = "automation"
     values: NDArray[np.float32] = field(repr=False)

@@ -25,6 +25,7 @@ from backend.media.file import UNKNOWN_TYPE, File
 from backend.media.image import Image, Mask
 from backend.media.midi import Midi
 from backend.media.reference import MediaValue
+from backend.media.video import Video
 
 _CHUNK: Final = 1 << 20
 _ANY_WRITE: Final = 0o222
@@ -111,7 +112,18 @@ def _describe_mask(value: Mask) -> dict[str, Any]:
     return {"width": value.width, "height": value.height}
 
 
-def _copy_file(value: File, path: Path) -> None:
+def _describe_video(value: Video) -> dict[str, Any]:
+    return {
+        "duration_s": value.duration_s,
+        "frame_rate": str(value.frame_rate),
+        "frames": value.frame_count,
+        "width": value.width,
+        "height": value.height,
+        "has_audio": value.has_audio,
+    }
+
+
+def _copy_file(value: File | Video, path: Path) -> None:
     _copy(value.path, path)
 
 
@@ -130,6 +142,7 @@ CODECS: Final[dict[str, Codec]] = {
             Automation.save,
             _describe_automation,
         ),
+        Codec("video", ".mp4", "video/mp4", Video.open, _copy_file, _describe_video),
         Codec("file", "", UNKNOWN_TYPE, File.open, _copy_file, lambda value: {}),
     )
 }
@@ -142,7 +155,7 @@ def opener(
 
     Raises ``KeyError`` for an unknown kind and ``ValueError`` if the file is of another kind.
     """
-    if kind in ("file", "video"):
+    if kind == "file":
         return File.open(path, media_type, name)
     value: MediaValue = CODECS[kind].open(path)
     return value
@@ -158,6 +171,11 @@ def store(value: MediaValue, folder: Path, stem: str, *, small: int = -1) -> Sto
     codec = CODECS[value.kind]
     name = value.name if isinstance(value, File) else None
     suffix = _suffix(name) if name is not None else codec.suffix
+    media_type = codec.media_type
+    if isinstance(value, Video):
+        suffix, media_type = value.suffix, value.media_type
+    elif isinstance(value, File):
+        media_type = value.media_type
     path = _free(folder, stem, suffix)
     own = _own_file(value)
     if own is None:
@@ -171,11 +189,11 @@ def store(value: MediaValue, folder: Path, stem: str, *, small: int = -1) -> Sto
             _copy(own, path)
         digest, size = _hash_and_sync(path)
     return StoredFile(
-        kind=value.asset_kind if isinstance(value, File) else value.kind,
+        kind=value.kind,
         path=path,
         blake3=digest,
         size=size,
-        media_type=value.media_type if isinstance(value, File) else codec.media_type,
+        media_type=media_type,
         file_name=name or f"{stem}{suffix}",
         details=codec.describe(value),
         content=content,
@@ -201,7 +219,7 @@ def _own_file(value: MediaValue) -> Path | None:
     """The value's canonical file, if it has one."""
     if isinstance(value, Audio) and value.path is not None:
         return value.path if wav.read_info(value.path).is_canonical else None
-    if isinstance(value, Image | Mask | File):
+    if isinstance(value, Image | Mask | Video | File):
         return value.path
     return None
 

@@ -24,14 +24,14 @@ from backend.media.reference import MediaValue
 
 ACCEPTED: Final = (
     "Accepted are WAV, FLAC, AIFF, MP3, M4A, AAC and Ogg audio, PNG, JPEG, WebP, GIF, BMP and TIFF "
-    "images, Standard MIDI Files, and automation in JSON."
+    "images, MP4, MOV, Matroska and WebM video, Standard MIDI Files, and automation in JSON."
 )
 MIDI_BYTES: Final = 2**20
 MIDI_EVENTS: Final = 200_000
 MIDI_SECONDS: Final = 3600.0
 AUTOMATION_BYTES: Final = 32 * 2**20
 
-Family = Literal["image", "audio", "midi", "automation"]
+Family = Literal["image", "audio", "video", "midi", "automation"]
 
 _HEAD: Final = 4096
 _IMAGE: Final = re.compile(
@@ -39,8 +39,11 @@ _IMAGE: Final = re.compile(
     re.DOTALL,
 )
 _AUDIO: Final = re.compile(
-    rb"RIFF.{4}WAVE|RF64.{4}WAVE|fLaC|OggS|FORM.{4}AIF[FC]|ID3|.{4}ftyp|\xff[\xe2-\xff]", re.DOTALL
+    rb"RIFF.{4}WAVE|RF64.{4}WAVE|fLaC|OggS|FORM.{4}AIF[FC]|ID3|.{4}ftypM4[AB]|\xff[\xe2-\xff]",
+    re.DOTALL,
 )
+_VIDEO: Final = re.compile(rb".{4}(?:ftyp|moov|mdat|wide|free|skip)|\x1a\x45\xdf\xa3", re.DOTALL)
+_PICTURE_BRANDS: Final = (b"heic", b"heix", b"heim", b"hevc", b"mif1", b"msf1", b"avif", b"avis")
 _JSON: Final = re.compile(rb"(\xef\xbb\xbf)?\s*[\[{]")
 
 
@@ -50,6 +53,8 @@ class Limits:
 
     image_pixels: int = 50_000_000
     audio_seconds: float = 4 * 3600.0
+    video_seconds: float = 4 * 3600.0
+    video_pixels: int = 36_000_000
     disk_floor_bytes: int = 0
 
 
@@ -75,6 +80,10 @@ def family_of(head: bytes) -> Family:
         return "image"
     if _AUDIO.match(head):
         return "audio"
+    if head[4:8] == b"ftyp" and head[8:12] in _PICTURE_BRANDS:
+        raise AssetRejected("the file is a HEIF or AVIF image, which is not accepted")
+    if _VIDEO.match(head):
+        return "video"
     if _JSON.match(head):
         return "automation"
     raise AssetRejected(f"the file is {_name(head)}, which is not accepted", remedy=ACCEPTED)
@@ -107,6 +116,15 @@ def _audio(path: Path, folder: Path, limits: Limits) -> MediaValue:
     from backend.media import decoding_audio
 
     return decoding_audio.decode(path, folder, limits.audio_seconds, limits.disk_floor_bytes)
+
+
+def _video(path: Path, folder: Path, limits: Limits) -> MediaValue:
+    from backend.media import containers, decoding_video
+
+    if not containers.holds_pictures(path):
+        # such a container without pictures is a sound by another name
+        return _audio(path, folder, limits)
+    return decoding_video.decode(path, folder, limits)
 
 
 def _midi(path: Path, folder: Path, limits: Limits) -> MediaValue:
@@ -144,6 +162,7 @@ def _automation(path: Path, folder: Path, limits: Limits) -> MediaValue:
 _DECODERS: Final[dict[Family, Callable[[Path, Path, Limits], MediaValue]]] = {
     "image": _image,
     "audio": _audio,
+    "video": _video,
     "midi": _midi,
     "automation": _automation,
 }

@@ -11,7 +11,7 @@ import struct
 import uuid
 from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -25,19 +25,29 @@ from backend.errors import (
 )
 from backend.media import wav
 from backend.media.audio import Audio
+from backend.media.mp4 import movie_timescale
+from backend.media.sound_frames import to_float
+from backend.media.wholeness import matroska_is_whole, mp4_is_whole
 
 if TYPE_CHECKING:
-    from av import AudioFrame
     from av.audio.stream import AudioStream
     from av.container import InputContainer
 
-FORMATS: Final = "wav,flac,ogg,mp3,aac,aiff,mov,mp4,m4a"
+FORMATS: Final = "wav,flac,ogg,mp3,aac,aiff,mov,mp4,m4a,matroska"
 MAX_CHANNELS: Final = 8
 RATES: Final = (8_000, 384_000)
 
 _EXACT: Final = ("wav", "flac", "aiff")
 """Containers that say exactly how many frames they hold."""
-_SCALE: Final = {"u8": 2.0**7, "s16": 2.0**15, "s32": 2.0**31, "s64": 2.0**63}
+_PACKET: Final = 4096
+"""Frames that an MP4 may hold beyond its end."""
+_VORBIS_ORDER: Final = {
+    3: (0, 2, 1),
+    5: (0, 2, 1, 3, 4),
+    6: (0, 2, 1, 5, 3, 4),
+    7: (0, 2, 1, 6, 5, 3, 4),
+    8: (0, 2, 1, 7, 5, 6, 3, 4),
+}
 _DISK_CHECK: Final = 64 * 2**20
 _TAIL: Final = 256 * 1024
 
@@ -51,18 +61,21 @@ def decode(path: Path, folder: Path, max_seconds: float, disk_floor: int) -> Aud
     import av
     from av.error import FFmpegError
 
-    av.logging.set_level(av.logging.PANIC)
+    av.logging.set_level(None)
     _check_wav(path)
     target = folder / f"audio-{uuid.uuid4().hex}.wav"
     options = {"format_whitelist": FORMATS, "protocol_whitelist": "none"}
     try:
         # a file object, so that no format can open a path
-        with path.open("rb") as file, av.open(file, "r", container_options=options) as container:
+        with (
+            path.open("rb") as file,
+            av.open(file, "r", container_options=options, metadata_errors="replace") as container,
+        ):
             stream = _stream(container)
             rate, channels = stream.rate, stream.channels
             declared = _declared_frames(path, container, stream)
             with wav.WavWriter(target, rate, channels) as writer:
-                for block in _blocks(container, stream):
+                for block in _samples(path, container, stream):
                     _check(block, writer.frames, rate, max_seconds)
                     writer.write(block)
                     _check_disk(folder, disk_floor, writer.frames, block)
@@ -103,27 +116,77 @@ def _cut(why: str) -> AssetRejected:
     return AssetRejected(f"the audio file is cut: {why}")
 
 
+def _samples(
+    path: Path, container: InputContainer, stream: AudioStream
+) -> Iterator[NDArray[np.float32]]:
+    name = container.format.name
+    if name == "ogg" and stream.codec_context.codec.canonical_name == "vorbis":
+        return _vorbis(path, stream)
+    end = _mp4_end(path, stream) if "mp4" in name else None
+    return _ended(_blocks(container, stream), end)
+
+
+def _mp4_end(path: Path, stream: AudioStream) -> int | None:
+    """Before which frame an MP4's sound ends, as exactly as the file says it; no earlier."""
+    if not stream.duration or stream.time_base is None:
+        return None
+    timescale = movie_timescale(path) or stream.rate
+    frames = round(stream.duration * stream.time_base * stream.rate)
+    return frames + max(0, -(-stream.rate // timescale) - 1)
+
+
 def _blocks(container: InputContainer, stream: AudioStream) -> Iterator[NDArray[np.float32]]:
     """Every decoded frame as float32 ``[channels, n]``."""
     shape = (stream.rate, stream.channels)
     for frame in container.decode(stream):
         if (frame.sample_rate, frame.layout.nb_channels) != shape:
             raise AssetRejected("the sample rate or the channels change within the audio file")
-        yield _floats(frame, stream.channels)
+        yield to_float(frame, stream.channels)
 
 
-def _floats(frame: AudioFrame, channels: int) -> NDArray[np.float32]:
-    """One frame's samples; integers are divided by a power of two, so 24 bits stay exact."""
-    array: NDArray[Any] = frame.to_ndarray()
-    if not frame.format.is_planar:
-        array = array.reshape(-1, channels).T
-    name = frame.format.name.removesuffix("p")
-    if name in ("flt", "dbl"):
-        with np.errstate(over="ignore"):
-            return array.astype(np.float32)
-    wide = array.astype(np.float64) - (128.0 if name == "u8" else 0.0)
-    floats: NDArray[np.float32] = (wide / _SCALE[name]).astype(np.float32)
-    return floats
+def _ended(
+    blocks: Iterator[NDArray[np.float32]], frames: int | None
+) -> Iterator[NDArray[np.float32]]:
+    """*blocks* without what an MP4's last packet holds beyond the declared *frames*.
+
+    Where there is more than that, the declaration is not believed.
+    """
+    held: list[NDArray[np.float32]] = []
+    left, beyond = frames, 0
+    for block in blocks:
+        if left is None or block.shape[1] <= left:
+            yield block
+            left = None if left is None else left - block.shape[1]
+            continue
+        if left:
+            yield block[:, :left]
+        held.append(block[:, left:])
+        beyond += held[-1].shape[1]
+        left = 0
+        if beyond > _PACKET:
+            yield from held
+            left = None
+
+
+def _vorbis(path: Path, stream: AudioStream) -> Iterator[NDArray[np.float32]]:
+    """The sound of an Ogg Vorbis file, by libsndfile: FFmpeg 8.1 begins and ends up to a window
+    beside the right sample."""
+    import soundfile
+
+    try:
+        with soundfile.SoundFile(path) as file:
+            if (file.samplerate, file.channels) != (stream.rate, stream.channels):
+                raise AssetRejected("the header of the Ogg file contradicts its sound")
+            order = vorbis_order(file.channels)
+            for block in file.blocks(65536, dtype="float32", always_2d=True):
+                yield np.ascontiguousarray(block.T[order])
+    except soundfile.LibsndfileError as error:
+        raise AssetRejected("the audio is damaged, cut or in a format not accepted") from error
+
+
+def vorbis_order(channels: int) -> list[int]:
+    """Vorbis' place for each of our channels (Vorbis I specification, 4.3.9)."""
+    return list(_VORBIS_ORDER.get(channels, range(channels)))
 
 
 def _check(block: NDArray[np.float32], before: int, rate: int, max_seconds: float) -> None:
@@ -158,13 +221,15 @@ def _check_wav(path: Path) -> None:
 def _declared_frames(path: Path, container: InputContainer, stream: AudioStream) -> int:
     """How many frames the file says it holds, at least; 0 where it does not say.
 
-    Raises `AssetRejected` for an Ogg, MP3 or MP4 file that is seen to be cut.
+    Raises `AssetRejected` for an Ogg, MP3, MP4 or Matroska file that is seen to be cut.
     """
     name = container.format.name
     if name == "ogg" and not _ogg_ends(path):
         raise _cut("its last page is missing")
-    if "mp4" in name and not _mp4_is_whole(path):
+    if "mp4" in name and not mp4_is_whole(path):
         raise _cut("its last box is not whole")
+    if "matroska" in name and not matroska_is_whole(path):
+        raise _cut("its last element is not whole")
     if name == "mp3" and not _mp3_is_whole(path):
         raise _cut("it declares more bytes than it holds")
     if stream.duration is None or stream.time_base is None:
@@ -189,25 +254,6 @@ def _ogg_ends(path: Path) -> bool:
     table = tail[start + 27 : start + 27 + segments]
     whole = len(table) == segments and len(tail) >= start + 27 + segments + sum(table)
     return whole and bool(tail[start + 5] & 4)
-
-
-def _mp4_is_whole(path: Path) -> bool:
-    """Whether the boxes of an MP4 file, one after the other, end within the file."""
-    size, position = path.stat().st_size, 0
-    with path.open("rb") as file:
-        while position < size:
-            file.seek(position)
-            head = file.read(16)
-            if len(head) < 8:
-                return False
-            length = int.from_bytes(head[:4], "big")
-            if length == 0:  # the last box, up to the end of the file
-                return True
-            length = int.from_bytes(head[8:16], "big") if length == 1 else length
-            if length < 8:
-                return False
-            position += length
-    return position == size
 
 
 def _mp3_is_whole(path: Path) -> bool:

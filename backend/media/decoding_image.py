@@ -18,6 +18,7 @@ import numpy as np
 from backend.errors import AssetRejected, AssetTooLarge
 from backend.media import png
 from backend.media.image import Image
+from backend.media.spectrogram import SpectrogramSettings
 
 if TYPE_CHECKING:
     from PIL.Image import Image as PillowImage
@@ -28,6 +29,8 @@ _ALPHA: Final = ("LA", "La", "PA", "RGBA", "RGBa")
 
 def decode(path: Path, folder: Path, pixel_budget: int) -> Image:
     """Decode the picture at *path* into a PNG file in *folder*; upright, without metadata.
+
+    The settings of a spectrogram stay, read and written anew: without them it is only a picture.
 
     Raises `AssetRejected`, and `AssetTooLarge` over *pixel_budget* (width x height x frames).
     """
@@ -48,13 +51,19 @@ def decode(path: Path, folder: Path, pixel_budget: int) -> Image:
                 raise AssetRejected(f"the image holds {frames} frames; a single picture is needed")
             _check_whole(path, image.format or "")
             pixels = _pixels(path, image)
+            settings = _spectrogram(path) if image.format == "PNG" else None
     except UnidentifiedImageError as error:
         raise AssetRejected("the file looks like an image but cannot be read as one") from error
     except (OSError, SyntaxError, ValueError, EOFError, struct.error, IndexError) as error:
         raise AssetRejected("the image is damaged or cut") from error
     target = folder / f"image-{uuid.uuid4().hex}.png"
-    png.write(target, pixels)
+    png.write(target, pixels, settings.text() if settings else None)
     return Image.open(target)
+
+
+def _spectrogram(path: Path) -> SpectrogramSettings | None:
+    note = png.read_info(path).note
+    return SpectrogramSettings.from_text(note) if note else None
 
 
 def _pixels(path: Path, image: PillowImage) -> png.Pixels:

@@ -1,4 +1,4 @@
-"""Any other file that a graph or an operation makes: a video, an encoded sound, a 3D model.
+"""Any other file that a graph or an operation makes: an encoded sound, an animation, a 3D model.
 
 Knows: where it lies, what type it is, and the name that people see.
 Does not know: what is in it.
@@ -49,8 +49,3 @@ class File(MediaValue):
             raise FileNotFoundError("the file is gone")
         label = name or path.name
         return cls(path, media_type or media_type_of(label), label)
-
-    @property
-    def asset_kind(self) -> str:
-        """``video`` for a video, else ``file``."""
-        return "video" if self.media_type.startswith("video/") else self.kind

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import struct
 import zlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -25,6 +25,9 @@ LEVEL: Final = 1
 _COLOUR_TYPE: Final = {1: 0, 2: 4, 3: 2, 4: 6}
 _CHANNELS: Final = {0: 1, 2: 3, 3: 3, 4: 4, 6: 4}
 _UP: Final = 2
+NOTE: Final = b"Kino"
+"""Keyword of the one text chunk that is read and written."""
+MOST_NOTE: Final = 4096
 
 Pixels = NDArray[np.uint8] | NDArray[np.uint16]
 
@@ -42,6 +45,8 @@ class PngInfo:
     channels: int
     bit_depth: int
     animated: bool
+    note: str | None = None
+    """The text (ASCII) under our keyword, if there is one of sensible length."""
 
 
 def read_info(path: Path) -> PngInfo:
@@ -52,21 +57,37 @@ def read_info(path: Path) -> PngInfo:
             raise NotPng("there is no PNG header")
         width, height, depth, colour = struct.unpack(">IIBB", head[16:26])
         transparent = animated = False
+        note = None
         while len(chunk := file.read(8)) == 8:
             length, name = struct.unpack(">I4s", chunk)
             if name in (b"IDAT", b"IEND"):
                 break
             transparent |= name == b"tRNS"
             animated |= name == b"acTL"
+            if name == b"tEXt" and length <= len(NOTE) + 1 + MOST_NOTE:
+                note = _note(file.read(length)) or note
+                length = 0
             file.seek(length + 4, 1)
     if colour not in _CHANNELS or not width or not height:
         raise NotPng("the PNG header is damaged")
     channels = 4 if transparent and colour == 3 else _CHANNELS[colour]
-    return PngInfo(width, height, channels, 16 if depth == 16 else 8, animated)
+    return PngInfo(width, height, channels, 16 if depth == 16 else 8, animated, note)
 
 
-def write(path: Path, pixels: Pixels) -> None:
-    """Write uint8 or uint16 ``[H, W, C]`` with 1 to 4 channels to a new file."""
+def _note(body: bytes) -> str | None:
+    """What a text chunk says, if it is ours."""
+    keyword, _, text = body.partition(b"\0")
+    return text.decode("ascii") if keyword == NOTE and text.isascii() else None
+
+
+def write(
+    path: Path, pixels: Pixels, note: str | None = None, texts: Mapping[str, str] | None = None
+) -> None:
+    """Write uint8 or uint16 ``[H, W, C]`` with 1 to 4 channels to a new file.
+
+    *note* is a text in ASCII, at most `MOST_NOTE` long, that goes with the pixels; *texts* are
+    others' by their keyword, in ASCII too.
+    """
     height, width, channels = pixels.shape
     depth = pixels.dtype.itemsize * 8
     big = np.ascontiguousarray(pixels, dtype=">u2" if depth == 16 else np.uint8)
@@ -78,6 +99,11 @@ def write(path: Path, pixels: Pixels) -> None:
     header = struct.pack(">IIBBBBB", width, height, depth, _COLOUR_TYPE[channels], 0, 0, 0)
     with path.open("xb") as file:
         file.write(SIGNATURE + _chunk(b"IHDR", header))
+        if note is not None:
+            file.write(_chunk(b"tEXt", NOTE + b"\0" + note.encode("ascii")))
+        for keyword, text in (texts or {}).items():
+            body = keyword.encode("ascii") + b"\0" + text.encode("ascii")
+            file.write(_chunk(b"tEXt", body))
         file.write(_chunk(b"IDAT", zlib.compress(filtered.data, LEVEL)) + _chunk(b"IEND", b""))
 
 

@@ -23,7 +23,7 @@ CONTENT_REFERENCE: Final = re.compile(r"blake3:[0-9a-f]{64}")
 REFERENCE_PATTERN: Final = r"^(blake3:[0-9a-f]{64}|ast_[0-9a-z]{26})$"
 """What a caller may write: the content reference or an asset id."""
 
-_REFERENCE = re.compile(REFERENCE_PATTERN)
+REFERENCE: Final = re.compile(REFERENCE_PATTERN)
 RESOLVER: Final = "kino.resolver"
 """Key of the `Resolver` in pydantic's validation context."""
 
@@ -42,7 +42,7 @@ def resolve(reference: str, kind: str, context: Any) -> object:
 
     Raises ``PydanticCustomError`` (rules ``reference``, ``asset``), which becomes a 422.
     """
-    if not _REFERENCE.fullmatch(reference):
+    if not REFERENCE.fullmatch(reference):
         raise PydanticCustomError(
             "reference", "An asset is named by 'blake3:' and 64 hex digits, or by its id 'ast_…'"
         )

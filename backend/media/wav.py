@@ -106,13 +106,16 @@ def _info(fmt: bytes, offset: int, length: int, size: int) -> WavInfo:
     return WavInfo(tag, bits, channels, rate, offset, length, present, size - offset - present)
 
 
-def read_blocks(path: Path, frames: int = 65536, start: int = 0) -> Iterator[Block]:
-    """Stream a 32-bit float WAV file as ``[channels, n]`` blocks, in constant memory.
+def read_blocks(
+    path: Path, frames: int = 65536, start: int = 0, end: int | None = None
+) -> Iterator[Block]:
+    """Stream a 32-bit float WAV file, from frame *start* to *end*, as ``[channels, n]`` blocks, in
+    constant memory.
 
     Raises `NotWav` if it holds other samples or fewer than it declares.
     """
     info = _whole_float(path)
-    left = info.frames - start
+    left = (info.frames if end is None else min(end, info.frames)) - start
     with path.open("rb", buffering=0) as file:
         file.seek(info.data_offset + start * info.channels * 4)
         while left > 0:
@@ -167,10 +170,13 @@ class WavWriter:
         channels: int,
         sample_format: SampleFormat = "float32",
         *,
+        trailer: bytes = b"",
         riff_limit: int = RIFF_LIMIT,
     ) -> None:
+        """*trailer* is whole chunks, of an even length, to stand after the samples."""
         self.path = path
         self.frames = 0
+        self._trailer = trailer
         self._rate, self._channels, self._format = sample_rate, channels, sample_format
         self._limit = riff_limit
         self._file = path.open("xb")
@@ -200,9 +206,10 @@ class WavWriter:
         self.frames += block.shape[1]
 
     def close(self) -> None:
-        """Pad the data to an even length and complete the header."""
+        """Pad the data to an even length, add what follows it, and complete the header."""
         if self.frames * self._channels * _WIDTH[self._format] % 2:
             self._file.write(b"\0")
+        self._file.write(self._trailer)
         self._file.seek(0)
         self._file.write(self._header())
         self._file.close()
@@ -210,7 +217,7 @@ class WavWriter:
     def _header(self) -> bytes:
         width = _WIDTH[self._format]
         data = self.frames * self._channels * width
-        whole = DATA_OFFSET - 8 + data + data % 2
+        whole = DATA_OFFSET - 8 + data + data % 2 + len(self._trailer)
         long = whole > self._limit
         sizes = struct.pack("<QQQI", whole, data, self.frames, 0) if long else bytes(28)
         return b"".join(

@@ -8,11 +8,12 @@ from pathlib import Path
 import numpy as np
 import psutil
 import pytest
+from numpy.typing import NDArray
 
 from backend import context
 from backend.media import audio as audio_module
 from backend.media import wav
-from backend.media.audio import Audio
+from backend.media.audio import Audio, AudioWriter
 
 RNG = np.random.default_rng(7)
 
@@ -135,3 +136,29 @@ def test_two_hours_stream_in_constant_memory(tmp_path: Path):
         copy = Audio.from_blocks(watched(), 8_000, 1)
     assert copy.frames == frames
     assert most < 60 * 2**20
+
+
+def test_several_sounds_are_written_at_once(tmp_path: Path) -> None:
+    """Writers take blocks in turns; what is over their memory goes to a file, and what raises in
+    between leaves no file."""
+    rng = np.random.default_rng(4)
+    small, large = (rng.standard_normal((2, 500)).astype(np.float32) for _ in range(2))
+    with context.scratch_in(tmp_path):
+        with AudioWriter(48_000, 2) as one, AudioWriter(48_000, 2, in_memory=1000) as two:
+            for start in range(0, 500, 100):
+                one.write(small[:, start : start + 100])
+                two.write(large[:, start : start + 100])
+        assert one.audio().path is None
+        assert two.audio().path is not None
+        np.testing.assert_array_equal(one.audio().samples, small)
+        np.testing.assert_array_equal(two.audio().samples, large)
+        assert len(list(tmp_path.iterdir())) == 1
+        with pytest.raises(ValueError, match=r"a block \[2, n\] is needed"):
+            _write(AudioWriter(48_000, 2, in_memory=10), small, small[:1])
+        assert len(list(tmp_path.iterdir())) == 1
+
+
+def _write(writer: AudioWriter, *blocks: NDArray[np.float32]) -> None:
+    with writer:
+        for block in blocks:
+            writer.write(block)

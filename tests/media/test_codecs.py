@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from fractions import Fraction
 from pathlib import Path
 
 import blake3
@@ -15,6 +17,7 @@ from backend.media.file import File, media_type_of
 from backend.media.image import Image, Mask
 from backend.media.midi import Midi
 from backend.media.reference import MediaValue
+from backend.media.video import Video
 
 MIDI = b"MThd\0\0\0\x06\0\0\0\x01\0\x60MTrk\0\0\0\x0c\0\x90\x3c\x40\x60\x80\x3c\0\0\xff\x2f\0"
 GRID = png.from_grid(np.arange(60, dtype=np.uint8).reshape(4, 5, 3))
@@ -111,15 +114,41 @@ def test_foreign_float_audio_is_laid_out_anew(tmp_path: Path):
     assert codecs.store(Audio.open(foreign), tmp_path, "x").blake3 == canonical.blake3
 
 
-def test_a_film_is_an_asset_of_kind_video(tmp_path: Path):
-    """Files keep name and type; a video type makes the kind video, and both open as files."""
+def test_a_file_keeps_its_name_and_type(tmp_path: Path):
+    """A file is no more than a file, even one that is called a video."""
     (tmp_path / "f").write_bytes(b"x")
-    stored = codecs.store(File(tmp_path / "f", "video/mp4", "clip.mp4"), tmp_path, "out")
-    assert (stored.kind, stored.media_type, stored.file_name) == ("video", "video/mp4", "clip.mp4")
-    assert stored.path.suffix == ".mp4"
-    opened = codecs.opener("video", stored.path, media_type="video/mp4", name="clip.mp4")
+    stored = codecs.store(File(tmp_path / "f", "video/x-msvideo", "clip.avi"), tmp_path, "out")
+    assert (stored.kind, stored.media_type) == ("file", "video/x-msvideo")
+    assert (stored.file_name, stored.path.suffix) == ("clip.avi", ".avi")
+    opened = codecs.opener("file", stored.path, media_type="video/x-msvideo", name="clip.avi")
     assert isinstance(opened, File)
-    assert opened.name == "clip.mp4"
+    assert opened.name == "clip.avi"
+
+
+@pytest.mark.parametrize(
+    ("name", "media_type"), [("x.mp4", "video/mp4"), ("x.mkv", "video/x-matroska")]
+)
+def test_a_video_is_stored_as_the_file_that_it_is(
+    make_film: Callable[..., Path], tmp_path: Path, name: str, media_type: str
+):
+    """The bytes are the file's own, the type and the facts are told, and it opens as a video."""
+    path = make_film(tmp_path / name, frames=10, rate=Fraction(24000, 1001))
+    stored = codecs.store(Video.open(path), tmp_path, "out")
+    assert stored.path.read_bytes() == path.read_bytes()
+    assert (stored.kind, stored.media_type, stored.path.suffix) == (
+        "video",
+        media_type,
+        path.suffix,
+    )
+    assert stored.details == {
+        "duration_s": pytest.approx(10 * 1001 / 24000),
+        "frame_rate": "24000/1001",
+        "frames": 10,
+        "width": 64,
+        "height": 48,
+        "has_audio": False,
+    }
+    assert isinstance(codecs.opener("video", stored.path), Video)
 
 
 def test_a_label_never_becomes_a_path(tmp_path: Path):
