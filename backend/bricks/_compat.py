@@ -15,6 +15,8 @@ from typing import Any, Final
 
 from backend.bricks._comfy import module
 
+_SPAN: Final = ("start_time", "duration")
+
 CACHE_ARGUMENTS: Final = {"lru": 0, "ram": 2.0, "ram_inactive": 8.0}
 """GiB of headroom, and entries, that the executor may ask for whatever its cache is."""
 
@@ -140,6 +142,39 @@ def executing_node() -> str | None:
     utils = optional("comfy_execution.utils")
     context = utils.get_executing_context() if utils is not None else None
     return None if context is None else str(context.node_id)
+
+
+def show_previews() -> None:
+    """Let samplers called outside of a graph show what they have so far."""
+    previews = module("latent_preview")
+    if hasattr(previews, "set_preview_method"):
+        previews.set_preview_method("auto")
+    else:
+        module("comfy.cli_args").args.preview_method = previews.LatentPreviewMethod.Auto
+
+
+def video_of_file(path: Path) -> Any:
+    """What ComfyUI's own loader puts on a VIDEO socket for this file."""
+    return module("comfy_api.input_impl").VideoFromFile(str(path))
+
+
+def is_video(value: Any) -> bool:
+    """Whether *value* is what a VIDEO socket carries."""
+    return isinstance(value, module("comfy_api.input").VideoInput)
+
+
+def video_file(video: Any) -> tuple[Any, float, float] | None:
+    """The file behind a VIDEO (a path, or bytes to read), and where its span begins and how long
+    it lasts, in seconds (0: to the end); None for one that is made of tensors."""
+    if not isinstance(video, module("comfy_api.input_impl").VideoFromFile):
+        return None
+    source = video.get_stream_source()
+    if hasattr(video, "get_active_trim_window"):
+        start, duration = video.get_active_trim_window()
+        return source, float(start), float(duration)
+    # older releases keep the span to themselves
+    start, duration = (getattr(video, f"_VideoFromFile__{name}", 0) for name in _SPAN)
+    return source, float(start), float(duration)
 
 
 def forget(executor: Any, wanted: Callable[[str], bool]) -> None:

@@ -23,7 +23,11 @@ from backend.media.reference import MediaValue
 CATEGORY: Final = "Kino/assets"
 LOAD: Final = "KinoLoadAsset"
 SAVE: Final = "KinoSaveAsset"
-KINDS: Final = ("audio", "image", "mask", "midi", "automation", "file")
+KINDS: Final = ("audio", "image", "mask", "midi", "automation", "file", "video")
+"""In the order of the slots, which graphs count on: a new kind goes to the end."""
+
+_BY_PATH: Final = ("file", "video")
+"""Kinds whose sockets carry a path."""
 Inputs = dict[str, dict[str, Any]]
 
 
@@ -36,13 +40,19 @@ class LoadAsset:
     CATEGORY: ClassVar = CATEGORY
     FUNCTION: ClassVar = "load"
     DESCRIPTION: ClassVar = "An asset of Kino, exactly as it was uploaded or made."
-    RETURN_TYPES: ClassVar = tuple(sockets.TYPES[kind] for kind in KINDS)
+    RETURN_TYPES: ClassVar = tuple(sockets.OUTPUT_TYPES[kind] for kind in KINDS)
     RETURN_NAMES: ClassVar = KINDS
 
     @classmethod
     def INPUT_TYPES(cls) -> Inputs:  # noqa: N802 (ComfyUI's name)
         told = "A content reference (blake3:…) or an asset id (ast_…)."
         return {"required": {"asset": ("STRING", {"tooltip": told})}}
+
+    @classmethod
+    def IS_CHANGED(cls, asset: str) -> str:  # noqa: N802 (ComfyUI's name)
+        """What hangs on a path is not taken from the cache once the file lies elsewhere."""
+        value = graph_run.current().asset(asset)
+        return str(getattr(value, "path", "")) if value.kind in _BY_PATH else ""
 
     def load(self, asset: str) -> tuple[Any, ...]:
         value = graph_run.current().asset(asset)
@@ -97,15 +107,18 @@ class SaveAsset:
 
     CATEGORY: ClassVar = CATEGORY
     FUNCTION: ClassVar = "save"
-    DESCRIPTION: ClassVar = "Keeps sound, images, masks, MIDI and automation as assets of the job."
+    DESCRIPTION: ClassVar = (
+        "Keeps sound, images, masks, MIDI, automation and video as assets of the job."
+    )
     RETURN_TYPES: ClassVar = ()
     OUTPUT_NODE: ClassVar = True
 
     @classmethod
     def INPUT_TYPES(cls) -> Inputs:  # noqa: N802 (ComfyUI's name)
-        slots: dict[str, Any] = {kind: (sockets.TYPES[kind],) for kind in KINDS}
+        slots: dict[str, Any] = {kind: (sockets.TYPES[kind],) for kind in KINDS if kind != "video"}
         told = "Bits a channel of a saved image."
         slots["bit_depth"] = (["8", "16"], {"default": "8", "tooltip": told})
+        slots["video"] = (sockets.TYPES["video"],)
         return {"required": {"name": ("STRING", {"default": "result"})}, "optional": slots}
 
     def save(self, name: str, bit_depth: str = "8", **linked: Any) -> dict[str, Any]:

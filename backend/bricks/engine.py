@@ -24,6 +24,7 @@ FIELDS: Final = {
     "audio": "audio",
     "midi": "midi",
     "automation": "automation",
+    "video": "videos",
     "file": "files",
     "text": "text",
 }
@@ -85,6 +86,10 @@ class Engine(Protocol):
         pointers below ``/graph``, `OperationFailed` with ``node_id`` and ``node_type``,
         `OutOfMemory`, and `Cancelled`.
         """
+        ...
+
+    def definitions(self) -> Mapping[str, Any]:
+        """What each node class takes and gives, as ComfyUI's ``/object_info`` says it."""
         ...
 
 

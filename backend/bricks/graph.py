@@ -24,6 +24,7 @@ from backend.bricks.graph_run import GraphRun
 from backend.bricks.history import Collector
 from backend.bricks.interruption import out_of_memory
 from backend.bricks.lane import Lane, Running
+from backend.bricks.node_classes import node_info
 from backend.bricks.progress import GraphProgress
 from backend.bricks.validation import Prompt, fill_defaults
 from backend.bricks.wording import without_paths
@@ -110,6 +111,10 @@ class ComfyEngine:
             checks.refuse(list(bridge.foreign_assets(prompt, assets)))
             raise OperationFailed(f"The graph gave nothing: {here.blocked[0]}")
         return GraphResult(tuple(found), (*notes, *here.blocked, *collector.warnings))
+
+    def definitions(self) -> Mapping[str, Any]:
+        """See `engine.Engine.definitions`."""
+        return node_info()
 
     @contextmanager
     def _listening(self, here: GraphRun, prompt: Prompt) -> Iterator[None]:

@@ -15,6 +15,7 @@ from backend.media.audio import Audio
 from backend.media.file import File
 from backend.media.image import Image
 from backend.media.reference import MediaValue
+from backend.media.video import MEDIA_TYPES, Video
 
 
 class Collector:
@@ -67,6 +68,11 @@ def _value(path: Path, key: str, *, animated: bool) -> MediaValue:
             return File.open(path)
     if key == "audio":
         return _audio(path) or File.open(path)
+    if path.suffix.lower() in MEDIA_TYPES:
+        try:
+            return Video.open(path)
+        except ValueError:
+            return File.open(path)
     return File.open(path)
 
 

@@ -6,12 +6,45 @@ Does not know: which job they belong to (`bricks.lane` does).
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from contextlib import AbstractContextManager
-from typing import Any
+from typing import Any, TypeVar
 
 from backend.bricks._comfy import module
 from backend.context import Cancelled
 from backend.errors import OutOfMemory
+
+R = TypeVar("R")
+
+
+def is_out_of_memory(error: BaseException) -> bool:
+    """Whether *error* says that the device, or the machine, has no memory left."""
+    if isinstance(error, MemoryError | module("torch").cuda.OutOfMemoryError):
+        return True
+    probe = getattr(module("comfy.model_management"), "is_oom", None)
+    if probe is not None and isinstance(error, Exception) and probe(error):
+        return True
+    return isinstance(error, RuntimeError) and "can't allocate memory" in str(error)
+
+
+def with_freed_memory(work: Callable[[], R]) -> R:
+    """What *work* gives. If memory runs out, everything is freed, and it is done once more.
+
+    Raises `OutOfMemory` if that was not enough.
+    """
+    try:
+        return work()
+    except Exception as error:
+        if not is_out_of_memory(error):
+            raise
+    # not inside the handler: what was raised holds the tensors that are in the way
+    out_of_memory()
+    try:
+        return work()
+    except Exception as error:
+        if not is_out_of_memory(error):
+            raise
+        raise out_of_memory() from error
 
 
 def out_of_memory() -> OutOfMemory:
@@ -46,13 +79,4 @@ class ComfySignals:
         # since 0.20 an interruption is a BaseException, which nobody up here expects
         if isinstance(error, self._management.InterruptProcessingException):
             return Cancelled()
-        return out_of_memory() if self.is_out_of_memory(error) else None
-
-    def is_out_of_memory(self, error: BaseException) -> bool:
-        """Whether *error* says that the device, or the machine, has no memory left."""
-        if isinstance(error, MemoryError | self._torch.cuda.OutOfMemoryError):
-            return True
-        probe = getattr(self._management, "is_oom", None)
-        if probe is not None and isinstance(error, Exception) and probe(error):
-            return True
-        return isinstance(error, RuntimeError) and "can't allocate memory" in str(error)
+        return out_of_memory() if is_out_of_memory(error) else None

@@ -91,10 +91,15 @@ def call_node(name: str, **inputs: Any) -> tuple[Any, ...]:
     found = node_class(name)
     if _compat.hidden_inputs(found) or getattr(found, "INPUT_IS_LIST", False):
         raise TypeError(f"{name} needs the executor; run it in a graph")
-    given = {**_defaults(found, inputs), **inputs}
+    given = with_defaults(name, inputs)
     target = found if _compat.is_v3(found) else found()
     result = session.settle(getattr(target, found.FUNCTION)(**given))
     return _outputs(name, result)
+
+
+def with_defaults(name: str, inputs: Mapping[str, Any]) -> dict[str, Any]:
+    """*inputs* of a node, and the defaults of the required ones that are missing."""
+    return {**_defaults(node_class(name), inputs), **inputs}
 
 
 def _defaults(found: type, inputs: Mapping[str, Any]) -> dict[str, Any]:

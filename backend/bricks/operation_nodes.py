@@ -7,27 +7,32 @@ Does not know: any operation. The function runs inside ComfyUI's executor, on th
 from __future__ import annotations
 
 import inspect
-import json
 import logging
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
-from typing import Annotated, Any, Final, get_args, get_origin
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
 
-from pydantic_core import to_jsonable_python
-
-from backend.bricks import _compat, checks, graph_run, sockets, widgets
+from backend.bricks import (
+    _compat,
+    assembling,
+    checks,
+    graph_run,
+    input_files,
+    node_outputs,
+    sockets,
+    widgets,
+)
 from backend.bricks._comfy import module
 from backend.bricks.lane import current
 from backend.bricks.node_classes import register_node
+from backend.bricks.node_values import Values
 from backend.bricks.widgets import Slot
 from backend.context import Cancelled, Context
-from backend.errors import FieldError, InvalidParameters, KinoError, OperationUnavailable
-from backend.hookspecs import NodeShape
-from backend.media.reference import MediaValue
+from backend.errors import FieldError, KinoError, OperationUnavailable
+from backend.hookspecs import NodeInput, NodeShape
 from backend.operations import Operation, Output, Unavailable
 
 _log = logging.getLogger(__name__)
-_VALUES: Final = {float: "FLOAT", int: "INT", str: "STRING", bool: "BOOLEAN"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,6 +43,12 @@ class Call:
     slots: list[Slot]
     outputs: tuple[tuple[str, Output], ...]
     unavailable: Unavailable | None
+    socket_types: Mapping[str, str] = field(default_factory=dict)
+    """Outputs, by the name they show, whose value goes out as it is on a socket of this type."""
+    gather: Callable[[Mapping[str, Any]], dict[str, Any]] | None = None
+    """The shape's own way from inputs by name to parameters."""
+    saves: bool = False
+    """Whether the files that it gives are results of the graph."""
 
     def __call__(self, given: Mapping[str, Any]) -> tuple[Any, ...]:
         """Run the operation with what the node's slots hold; returns what its outputs give.
@@ -57,7 +68,7 @@ class Call:
 
     def _in_graph(self, error: FieldError, node: str, given: Mapping[str, Any]) -> FieldError:
         """*error*, pointing at the input of the graph's node instead of the parameter."""
-        name = widgets.input_at(self.slots, given, error.pointer)
+        name = assembling.input_at(self.slots, given, error.pointer)
         where = checks.pointer(node, *(("inputs", name) if name else ()))
         return FieldError(where, error.rule, error.message)
 
@@ -72,52 +83,26 @@ class Call:
                 f"{operation.name} runs beside ComfyUI and cannot run inside a graph",
                 remedy="Submit it as a job of its own",
             )
-        values = _Values()
-        params = widgets.assemble(self.slots, given, values.references)
+        values = Values()
+        if self.gather is None:
+            params = assembling.assemble(self.slots, given, values.references)
+        else:
+            params = self.gather(assembling.by_name(self.slots, given, values.references))
         arguments = operation.bind(params, values.resolve)
         if "ctx" in inspect.signature(operation.function).parameters:
             arguments["ctx"] = context()
         returned = operation.values(operation(**arguments))
-        return tuple(_give(output, returned[output.name]) for _, output in self.outputs)
+        if self.saves:
+            node_outputs.save(returned.values())
+        return tuple(
+            self._given(shown, output, node_outputs.pick(returned, output.name))
+            for shown, output in self.outputs
+        )
 
-
-class _Values:
-    """The media values of one call, under references made up for it."""
-
-    def __init__(self) -> None:
-        self._held: dict[str, MediaValue] = {}
-
-    def references(self, slot: Slot, value: Any) -> list[str]:
-        """Hold what a slot brings; raises `InvalidParameters` for a batch where one is wanted."""
-        try:
-            items = sockets.from_socket(str(slot.kind), value)
-        except (TypeError, ValueError) as error:
-            raise _refused(slot, "socket", str(error)) from error
-        if len(items) != 1 and not slot.many:
-            raise _refused(slot, "batch", f"takes one {slot.kind}, not a batch of {len(items)}")
-        named = []
-        for item in items:
-            reference = f"ast_{len(self._held):026d}"
-            self._held[reference] = item
-            named.append(reference)
-        return named
-
-    def resolve(self, reference: str, kind: str) -> object:
-        """The `Resolver` of this call: its own values, then those that the graph names."""
-        value = self._held.get(reference)
-        run = graph_run.find()
-        if value is None and run is not None:
-            value = run.assets.get(reference)
-        if value is None:
-            raise ValueError("there is no such asset in this graph")
-        if kind not in ("any", value.kind):
-            raise ValueError(f"the asset is of kind {value.kind}, not {kind}")
-        return value
-
-
-def _refused(slot: Slot, rule: str, told: str) -> InvalidParameters:
-    message = f"{slot.name}: {told}"
-    return InvalidParameters(message, errors=[FieldError(f"/{slot.name}", rule, message)])
+    def _given(self, shown: str, output: Output, value: Any) -> Any:
+        if shown in self.socket_types:
+            return node_outputs.give_raw(output, value)
+        return node_outputs.give(output, value)
 
 
 def context() -> Context:
@@ -139,37 +124,6 @@ def context() -> Context:
     )
 
 
-def _give(output: Output, value: Any) -> Any:
-    """A returned value as what the node's output slot carries."""
-    if output.arity == "list":
-        return [_give_one(output, item) for item in value]
-    if output.arity == "dict":
-        return [_give_one(output, item) for item in value.values()]
-    return _give_one(output, value)
-
-
-def _give_one(output: Output, value: Any) -> Any:
-    if value is None:
-        return module("comfy_execution.graph_utils").ExecutionBlocker(None)
-    if isinstance(value, MediaValue):
-        return sockets.to_socket(value)
-    return value if _value_type(output) != "JSON" else json.dumps(to_jsonable_python(value))
-
-
-def _value_type(output: Output) -> str:
-    hint = output.annotation
-    while get_origin(hint) is Annotated:
-        hint = get_args(hint)[0]
-    return _VALUES.get(hint, "JSON")
-
-
-def _socket_type(output: Output) -> str:
-    if output.kind != "value":
-        return sockets.TYPES[output.kind]
-    found = _value_type(output)
-    return "STRING" if found == "JSON" else found
-
-
 def _build(call: Call, name: str, category: str) -> type:
     """A V1 node class around *call*."""
 
@@ -181,9 +135,18 @@ def _build(call: Call, name: str, category: str) -> type:
     if call.unavailable is not None:
         description = f"Not available: {call.unavailable.reason}. {call.unavailable.remedy}"
     # NaN equals nothing, itself included: what is not pure is never taken from ComfyUI's cache,
-    # nor is a file, which lies in the folder of the run that wrote it and goes with it
-    lasting = operation.pure and all(output.kind != "file" for _, output in call.outputs)
-    changed = {} if lasting else {"IS_CHANGED": classmethod(lambda cls, **_: float("nan"))}
+    # nor is a file or a video, which lies in the folder of the run that wrote it and goes with it
+    lasting = operation.pure and not any(
+        output.kind in ("file", "video") for output in operation.outputs
+    )
+    changed: dict[str, Any] = {}
+    named = [slot.name for slot in call.slots if slot.kind is not None and slot.type == "STRING"]
+    if not lasting:
+        changed["IS_CHANGED"] = classmethod(lambda cls, **_: float("nan"))
+    elif named:
+        changed["IS_CHANGED"] = classmethod(
+            lambda cls, **given: [input_files.stamp(str(given.get(name, ""))) for name in named]
+        )
     return type(
         name,
         (),
@@ -191,10 +154,17 @@ def _build(call: Call, name: str, category: str) -> type:
             **changed,
             "__doc__": operation.summary,
             "INPUT_TYPES": classmethod(lambda cls: widgets.input_types(call.slots)),
-            "RETURN_TYPES": tuple(_socket_type(output) for _, output in call.outputs),
+            "RETURN_TYPES": tuple(
+                call.socket_types.get(shown) or node_outputs.socket_type(output)
+                for shown, output in call.outputs
+            ),
             "RETURN_NAMES": tuple(shown for shown, _ in call.outputs),
-            "OUTPUT_IS_LIST": tuple(output.arity != "one" for _, output in call.outputs),
+            "OUTPUT_IS_LIST": tuple(
+                output.arity != "one" and shown not in call.socket_types
+                for shown, output in call.outputs
+            ),
             "FUNCTION": "run",
+            "OUTPUT_NODE": call.saves,
             "CATEGORY": category,
             "DESCRIPTION": description,
             "run": run,
@@ -202,18 +172,28 @@ def _build(call: Call, name: str, category: str) -> type:
     )
 
 
-def _shape_slot(item: Any) -> Slot:
+def _shape_slot(item: NodeInput, media: Mapping[str, str]) -> Slot:
+    """The slot of a shape's input; *media* are the kinds of the operation's media parameters."""
     path = tuple(int(part) if part.isdigit() else part for part in item.parameter.split("."))
     kinds = {socket: kind for kind, socket in sockets.TYPES.items()}
+    kinds[sockets.NUMBERS] = "automation"
     return Slot(
         name=item.name,
         path=path,
-        type=list(item.type) if isinstance(item.type, tuple) else item.type,
+        type=list(item.type) if isinstance(item.type, tuple) else _widget_type(item.type),
         options=dict(item.options),
         required=not item.optional,
-        kind=kinds.get(item.type) if isinstance(item.type, str) else None,
+        kind=media.get(item.parameter)
+        if item.type == "STRING"
+        else (kinds.get(item.type) if isinstance(item.type, str) else None),
+        is_json=item.type == "JSON",
         convert=item.convert,
+        listed=item.listed,
     )
+
+
+def _widget_type(name: str) -> str:
+    return "STRING" if name == "JSON" else name
 
 
 def register_operations(
@@ -231,7 +211,8 @@ def register_operations(
     for name, operation in operations.items():
         outputs = tuple((output.name, output) for output in operation.outputs)
         slots = widgets.slots_of(operation.json_schema())
-        call = Call(operation, slots, outputs, why.get(name))
+        batches = node_outputs.batches(operation.outputs)
+        call = Call(operation, slots, outputs, why.get(name), batches)
         title = operation.node_id.removeprefix("Kino")
         registered.append(
             _register(call, operation.node_id, f"Kino {name}", _category(name), title)
@@ -242,9 +223,20 @@ def register_operations(
             _log.warning("the node %s wants the unknown %s", shape.node_id, shape.operation)
             continue
         by_name = {output.name: output for output in operation_.outputs}
-        outputs = tuple((shown, by_name[name]) for shown, name in shape.outputs)
-        slots = [_shape_slot(item) for item in shape.inputs]
-        call = Call(operation_, slots, outputs, why.get(shape.operation))
+        outputs = tuple(
+            (shown, node_outputs.output_of(by_name, name)) for shown, name in shape.outputs
+        )
+        media = {given.name: given.kind for given in operation_.inputs}
+        slots = [_shape_slot(item, media) for item in shape.inputs]
+        call = Call(
+            operation_,
+            slots,
+            outputs,
+            why.get(shape.operation),
+            shape.output_types,
+            shape.gather,
+            shape.saves,
+        )
         registered.append(
             _register(call, shape.node_id, shape.display_name, shape.category, shape.node_id)
         )

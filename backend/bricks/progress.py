@@ -4,7 +4,8 @@ Knows: the hook's arguments, how far a graph is, how often a preview is worth it
 Does not know: who shows the bar.
 
 Inside a graph, progress counts nodes: ``done`` is the number of finished nodes plus the running
-one's fraction, so it never goes back. A brick called directly reports its own steps.
+one's fraction, so it never goes back. A brick called directly reports its own steps, or its share
+of a `Plan`.
 """
 
 from __future__ import annotations
@@ -61,6 +62,20 @@ class GraphProgress:
             self._running.ctx.on_progress(done, float(len(self._nodes)), self._node)
 
 
+class Plan:
+    """A piece of work of several verbs: so many steps in all, so many done, so many under way."""
+
+    def __init__(self, total: float) -> None:
+        self.total = total
+        self.done = 0.0
+        self.under_way = 0.0
+
+    def at(self, value: float, total: float) -> tuple[float, float]:
+        """Where the whole is, when the verb that runs is at *value* of *total*."""
+        part = min(max(value / total, 0.0), 1.0) if total > 0 else 0.0
+        return self.done + self.under_way * part, self.total
+
+
 class Hook:
     """ComfyUI's global progress hook: reports, and is where a running node can be interrupted."""
 
@@ -68,10 +83,14 @@ class Hook:
         self._lane = lane
         self._previewed = 0.0
         self.graph: GraphProgress | None = None
+        self.plan: Plan | None = None
 
     def install(self) -> None:
         """Make ComfyUI call this hook. Again before each job: a node pack may have taken it."""
-        module("comfy.utils").set_progress_bar_global_hook(self)
+        utils = module("comfy.utils")
+        utils.set_progress_bar_global_hook(self)
+        # the bars that it draws besides would only fill the log
+        utils.set_progress_bar_enabled(False)
 
     def __call__(
         self,
@@ -88,6 +107,8 @@ class Hook:
         management.throw_exception_if_processing_interrupted()
         if running is None:
             return
+        if self.plan is not None:
+            value, total = self.plan.at(float(value), float(total))
         if self.graph is None:
             running.ctx.on_progress(float(value), float(total), None)
         else:

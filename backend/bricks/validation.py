@@ -77,13 +77,13 @@ def fill_defaults(graph: Graph) -> tuple[Prompt, list[str]]:
 def _unknown(start: str, found: type, given: dict[str, Any]) -> Iterator[str]:
     """A sentence for each input that the node does not have; ComfyUI ignores them silently."""
     raw: dict[str, Any] = found.INPUT_TYPES()  # type: ignore[attr-defined]
-    if any(type(group) is not dict for group in raw.values()):
-        return  # a mapping of its own kind may answer for names that it does not list
     named = {name for group in _compat.finalized_inputs(found, given).values() for name in group}
     named.update(raw.get("hidden") or {})
     for name in sorted(given.keys() - named):
+        # a mapping of its own kind may answer for names that it does not list
+        answered = any(name in group for group in raw.values())
         # a name with a dot belongs to an input that grows
-        if "." not in name:
+        if "." not in name and not answered:
             near = difflib.get_close_matches(name, named, n=1)
             hint = f"; did you mean {near[0]!r}?" if near else ""
             yield f"{start}: it has no input {name!r}, which is ignored{hint}"

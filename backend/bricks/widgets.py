@@ -1,23 +1,27 @@
-"""Widgets and slots of a node, from the JSON Schema of an operation, and back to parameters.
+"""Widgets and slots of a node, from the JSON Schema of an operation.
 
-Knows: how a parameter becomes widgets, and how their values become parameters again.
-Does not know: ComfyUI's classes, and what an operation does.
+Knows: how a parameter becomes widgets.
+Does not know: ComfyUI's classes, and how what widgets hold becomes parameters (``assembling``).
 
 A nested model is flattened (``master_gain_db``); a list of media, or of models that hold media,
-becomes optional ``name_1 … name_8``; whatever is left is one text widget that takes JSON.
+becomes optional ``name_1 … name_8``; a number that may move is one number widget whose socket
+takes a curve as well; a document is one text widget that takes JSON, with a slot for each medium
+in it; whatever is left is one text widget too.
 """
 
 from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Final
 
 from backend.bricks.sockets import TYPES
-from backend.errors import FieldError, InvalidParameters
+from backend.media.breakpoints import AUTOMATABLE
 
 LIST_SLOTS: Final = 8
+DOCUMENT: Final = "x-kino-document"
+"""Keyword of a model's schema: on a node it is one text, and not a widget for each field."""
 WIDEST_FLOAT: Final = 1e12
 WIDEST_INT: Final = 2**53
 
@@ -30,7 +34,8 @@ class Slot:
     """One widget or slot of a node and the parameter that it feeds.
 
     ``path`` leads to the parameter; a number counts an item of a list from 0. ``kind`` is the media
-    kind, if it is a slot for media; ``many`` says that a whole batch may come in.
+    kind, if it is a slot for media; ``many`` says that a whole batch may come in; ``moves`` that an
+    automation may come where a number is shown; one that is not ``listed`` is only answered.
     """
 
     name: str
@@ -41,7 +46,9 @@ class Slot:
     kind: str | None = None
     many: bool = False
     is_json: bool = False
+    moves: bool = False
     convert: Callable[[Any], Any] | None = None
+    listed: bool = True
 
     def spec(self) -> tuple[Any, dict[str, Any]]:
         """As ``INPUT_TYPES`` wants it."""
@@ -56,10 +63,28 @@ def slots_of(schema: Schema) -> list[Slot]:
 
 def input_types(slots: list[Slot]) -> dict[str, dict[str, Any]]:
     """The value of a V1 node's ``INPUT_TYPES``."""
-    grouped: dict[str, dict[str, Any]] = {"required": {}, "optional": {}}
+    answered = {slot.name: slot.spec() for slot in slots if not slot.listed}
+    optional: dict[str, Any] = Answering(answered) if answered else {}
+    grouped: dict[str, dict[str, Any]] = {"required": {}, "optional": optional}
     for slot in slots:
-        grouped["required" if slot.required else "optional"][slot.name] = slot.spec()
+        if slot.listed:
+            grouped["required" if slot.required else "optional"][slot.name] = slot.spec()
     return grouped
+
+
+class Answering(dict[str, Any]):
+    """A node's inputs, which also answers for names that it does not list: ComfyUI shows those it
+    can list, and gives a node every input whose name is answered for."""
+
+    def __init__(self, answered: Mapping[str, Any]) -> None:
+        super().__init__()
+        self._answered = answered
+
+    def __contains__(self, name: object) -> bool:
+        return super().__contains__(name) or name in self._answered
+
+    def __missing__(self, name: str) -> Any:
+        return self._answered[name]
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,12 +133,32 @@ def _slots(walk: _Walk, schema: Schema, name: str, path: Path, optional: bool) -
     if kind is not None:
         told = _tooltip(resolved)
         yield Slot(name, path, TYPES[kind], told, required=not optional, kind=kind)
+    elif DOCUMENT in resolved:
+        yield _widget({**resolved, "type": "object"}, name, path, optional=optional, nullable=False)
+        inside = _fields(walk, resolved, name, path, optional=True)
+        yield from (slot for slot in inside if slot.kind is not None)
     elif resolved.get("type") == "object" and "properties" in resolved and not nullable:
         yield from _fields(walk, _with_defaults(resolved), name, path, optional=optional)
     elif resolved.get("type") == "array" and walk.holds_media(resolved.get("items", {})):
         yield from _items(walk, resolved, name, path)
+    elif AUTOMATABLE in resolved:
+        yield _moving(walk, resolved, name, path, optional=optional, nullable=nullable)
     else:
         yield _widget(resolved, name, path, optional=optional, nullable=nullable)
+
+
+def _moving(
+    walk: _Walk, schema: dict[str, Any], name: str, path: Path, *, optional: bool, nullable: bool
+) -> Slot:
+    """A number widget for a parameter that may move; its socket takes curves as well."""
+    number = {**walk.resolve(schema["anyOf"][0]), **schema}
+    slot = _widget(number, name, path, optional=optional, nullable=nullable)
+    return replace(
+        slot,
+        type=f"{slot.type},{TYPES['automation']}",
+        options={**slot.options, "widgetType": slot.type},
+        moves=True,
+    )
 
 
 def _with_defaults(schema: dict[str, Any]) -> dict[str, Any]:
@@ -133,9 +178,7 @@ def _items(walk: _Walk, schema: Schema, name: str, path: Path) -> Iterator[Slot]
     for number in range(count):
         for slot in _slots(walk, schema["items"], f"{name}_{number + 1}", (*path, number), True):
             many = slot.kind is not None and len(slot.path) == len(path) + 1
-            yield Slot(
-                slot.name, slot.path, slot.type, slot.options, False, slot.kind, many, slot.is_json
-            )
+            yield replace(slot, required=False, many=many)
 
 
 def _widget(
@@ -155,7 +198,7 @@ def _widget(
     elif kind in ("integer", "number"):
         widget = "INT" if kind == "integer" else "FLOAT"
         options.update(_range(schema, whole=kind == "integer"))
-    elif kind == "string":
+    elif kind == "string" or (isinstance(kind, list) and "string" in kind):
         widget = "STRING"
     else:
         text = json.dumps(schema["default"]) if has_default else ""
@@ -182,108 +225,3 @@ def _tooltip(schema: Schema) -> dict[str, Any]:
     parts = [str(schema.get("description", "")), f"[{unit}]" if unit else ""]
     text = " ".join(part for part in parts if part)
     return {"tooltip": text} if text else {}
-
-
-def assemble(
-    slots: list[Slot], given: Mapping[str, Any], media: Callable[[Slot, Any], list[Any]]
-) -> dict[str, Any]:
-    """The parameters that the values *given* to a node's slots stand for.
-
-    *media* gives the references for what a media slot holds. An item of a list of models counts
-    only if one of its media slots is linked. Raises `InvalidParameters` for a text that is not
-    JSON.
-    """
-    placed: dict[Path, Any] = {}
-    linked: set[Path] = set()
-    touched = {slot.path[0] for slot in slots if given.get(slot.name) is not None}
-    for slot in slots:
-        value = given.get(slot.name)
-        if value is None and len(slot.path) > 1 and slot.path[0] in touched:
-            # of a model that is given in part, the rest is what its widgets show
-            value = slot.options.get("default")
-        if value is None or (slot.is_json and value == ""):
-            continue
-        if slot.kind is not None:
-            references = media(slot, value)
-            linked.update(slot.path[:end] for end in range(len(slot.path) + 1))
-            for place, reference in enumerate(references):
-                placed[(*slot.path, place) if slot.many else slot.path] = reference
-        elif slot.is_json:
-            placed[slot.path] = _read(slot.name, value)
-        else:
-            placed[slot.path] = slot.convert(value) if slot.convert is not None else value
-    bearing = {prefix for slot in slots if slot.kind is not None for prefix in _item_prefixes(slot)}
-    tree: dict[Any, Any] = {}
-    for path, value in placed.items():
-        if all(path[:end] in linked or path[:end] not in bearing for end in range(len(path) + 1)):
-            _place(tree, path, value)
-    closed: dict[str, Any] = _close(tree)
-    return closed
-
-
-def _item_prefixes(slot: Slot) -> list[Path]:
-    """The paths of the list items that *slot* lies in."""
-    return [slot.path[: end + 1] for end, part in enumerate(slot.path) if isinstance(part, int)]
-
-
-def input_at(slots: list[Slot], given: Mapping[str, Any], pointer: str) -> str | None:
-    """The name of the slot that feeds the parameter at *pointer*, as near as there is one.
-
-    Items of a list are counted as `assemble` counts them: those that are not linked are left out.
-    """
-    for slot in slots:
-        if pointer == f"/{slot.name}":
-            return slot.name
-    linked = {
-        prefix for slot in slots if slot.kind is not None and given.get(slot.name) is not None
-        for prefix in _item_prefixes(slot)
-    }  # fmt: skip
-    wanted = pointer.split("/")[1:]
-    best, name = 0, None
-    for slot in slots:
-        shared = 0
-        for place, (part, asked) in enumerate(zip(slot.path, wanted, strict=False)):
-            if isinstance(part, int):
-                before = slot.path[:place]
-                found = sorted(p[-1] for p in linked if p[:-1] == before)
-                part = found.index(part) if part in found else f"no item {part}"
-            if str(part) != asked:
-                break
-            shared += 1
-        if shared > best:
-            best, name = shared, slot.name
-    return name
-
-
-def _place(tree: dict[Any, Any], path: Path, value: Any) -> None:
-    for part in path[:-1]:
-        tree = tree.setdefault(part, {})
-    tree[path[-1]] = value
-
-
-def _close(tree: Any) -> Any:
-    """Turn nested dicts whose keys are numbers into lists, in order, gaps left out."""
-    if not isinstance(tree, dict):
-        return tree
-    if tree and all(isinstance(key, int) for key in tree):
-        items: list[Any] = []
-        for key in sorted(tree):
-            item = _close(tree[key])
-            # what came as a batch on one slot of a list is several items
-            items.extend(item if _is_batch(tree[key]) else [item])
-        return items
-    return {key: _close(value) for key, value in tree.items()}
-
-
-def _is_batch(tree: Any) -> bool:
-    return isinstance(tree, dict) and bool(tree) and all(isinstance(key, int) for key in tree)
-
-
-def _read(name: str, text: Any) -> Any:
-    try:
-        return json.loads(str(text))
-    except json.JSONDecodeError as error:
-        message = f"{name} is not JSON: {error.msg} at character {error.pos + 1}"
-        raise InvalidParameters(
-            message, errors=[FieldError(f"/{name}", "json", message)]
-        ) from error

@@ -11,7 +11,7 @@ import json
 import subprocess
 import sys
 import tempfile
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -29,7 +29,10 @@ from backend.testing.service import Service
 
 DOORS: Final = ("python", "http", "openapi", "cli", "mcp", "node")
 PATIENCE_S: Final = 120.0
-SLOT: Final = {"audio": 0, "image": 1, "mask": 2, "midi": 3, "automation": 4, "file": 5}
+SLOT: Final = {
+    name: slot
+    for slot, name in enumerate(("audio", "image", "mask", "midi", "automation", "file", "video"))
+}
 """Which output of the node ``KinoLoadAsset`` gives a kind."""
 
 Upload = Callable[[MediaValue], str]
@@ -124,7 +127,7 @@ class Call:
 
     def graph(self) -> dict[str, Any]:
         """The call as a graph: assets in, the node, its media outputs out."""
-        slots = dict(slots_of(self.params))
+        slots = dict(slots_of(self.params, documents=self._documents()))
         media = self._media_slots(slots)
         loaders = {
             f"load {slot}": {"class_type": "KinoLoadAsset", "inputs": {"asset": slots[slot]}}
@@ -142,6 +145,16 @@ class Call:
         }
         return {**loaders, "node": node, **savers}
 
+    def _documents(self) -> list[str]:
+        """Parameters that a node takes as one text."""
+        schema = self.operation.json_schema()
+        known = schema.get("$defs", {})
+        names = {
+            name: str(each.get("$ref", "")).rpartition("/")[2]
+            for name, each in schema.get("properties", {}).items()
+        }
+        return [name for name, ref in names.items() if "x-kino-document" in known.get(ref, {})]
+
     def _media_slots(self, slots: Mapping[str, Any]) -> dict[str, str]:
         """Slot → kind, for the values that are references."""
         kinds = {}
@@ -151,10 +164,16 @@ class Call:
         return kinds
 
 
-def slots_of(params: Mapping[str, Any], before: str = "") -> Iterator[tuple[str, Any]]:
-    """Parameters by a node's flat names: ``field_1`` in a list, ``parent_field`` in a model."""
+def slots_of(
+    params: Mapping[str, Any], before: str = "", documents: Collection[str] = ()
+) -> Iterator[tuple[str, Any]]:
+    """Parameters by a node's flat names: ``field_1`` in a list, ``parent_field`` in a model; each
+    of the *documents* is one text."""
     for key, value in params.items():
-        yield from _slots(f"{before}{key}", value)
+        if key in documents:
+            yield f"{before}{key}", json.dumps(value)
+        else:
+            yield from _slots(f"{before}{key}", value)
 
 
 def _slots(name: str, value: Any) -> Iterator[tuple[str, Any]]:

@@ -88,6 +88,21 @@ class FakeEngine:
         produced = tuple(item for node_id in prompt for item in given.get(node_id, ()))
         return GraphResult(produced, tuple(notes))
 
+    def definitions(self) -> Mapping[str, Any]:
+        """See `engine.Engine.definitions`."""
+        return {name: _definition(name, node) for name, node in NODES.items()}
+
+
+def _definition(name: str, node: FakeNode) -> dict[str, Any]:
+    return {
+        "name": name,
+        "display_name": name,
+        "input": {"required": dict(node.inputs), "optional": dict(node.optional)},
+        "output": list(node.outputs),
+        "output_name": [kind.lower() for kind in node.outputs],
+        "output_node": node.is_output,
+    }
+
 
 class _Catalogue:
     def names(self) -> Collection[str]:

@@ -26,7 +26,7 @@ from backend.media.image import Image
 from backend.media.reference import MediaValue
 
 Spec = tuple[str, dict[str, Any]]
-KINDS: Final = ("audio", "image", "mask", "midi", "automation", "file")
+KINDS: Final = ("audio", "image", "mask", "midi", "automation", "file", "video")
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,6 +81,10 @@ def _save_image(step: Step) -> tuple[Any, ...]:
 def _show(step: Step) -> tuple[Any, ...]:
     step.give(Produced(step.node_id, "text", str(step.inputs["source"])))
     return ()
+
+
+def _load_image(step: Step) -> tuple[Any, ...]:
+    raise OperationFailed("there is no folder of pictures here")
 
 
 def _load_asset(step: Step) -> tuple[Any, ...]:
@@ -152,6 +156,11 @@ NODES: Final[dict[str, FakeNode]] = {
     ),
     "PreviewImage": FakeNode(_save_image, {"images": _IMAGES}, is_output=True),
     "PreviewAny": FakeNode(_show, {"source": ("*", {})}, is_output=True),
+    "LoadImage": FakeNode(
+        _load_image,
+        {"image": ("COMBO", {"options": ["example.png"], "image_upload": True})},
+        outputs=("IMAGE", "MASK"),
+    ),
     "KinoLoadAsset": FakeNode(
         _load_asset,
         {"asset": ("STRING", {})},

@@ -33,12 +33,15 @@ from backend.bricks._comfy import module
 from backend.context import LOCAL, Context, scratch_folder, scratch_in
 from backend.errors import KinoError
 from backend.hookspecs import NodeInput, NodeShape
+from backend.media import video_writing
 from backend.media.audio import Audio
 from backend.media.automation import Automation
 from backend.media.file import File
 from backend.media.image import Image, Mask
 from backend.media.midi import Midi
+from backend.media.video import Video
 from backend.operations import Model, Needs, Unavailable, operation
+from backend.plugins.files import video_nodes, video_operations
 from backend.units import Decibels
 
 ODD = np.array([[0.0, -0.0, 1.5, -2.25, 1e-7, 1e-42], [1.0, -1.0, 1 / 3, 2**-24, 0.1, 3e38]], "f4")
@@ -124,6 +127,7 @@ def sockets_take_batches(folder: Path) -> dict[str, Any]:
         "flat mask": len(sockets.mask_from_socket(batch[0])),
         "half": str(sockets.image_from_socket(torch.ones(1, 2, 2, 3).half())[0].pixels.dtype),
         "nothing": raised(lambda: sockets.audio_from_socket(None)),
+        "no rate": raised(lambda: sockets.audio_from_socket({"waveform": batch})),
         "wrong": raised(
             lambda: sockets.audio_from_socket({"waveform": batch[0], "sample_rate": 1})
         ),
@@ -615,3 +619,107 @@ class Batch(Mine):
 
     def run(self):
         return ({"waveform": torch.zeros(3, 1, 10), "sample_rate": 8000},)
+
+
+# --- video --------------------------------------------------------------------------------------
+
+
+def videos_pass_through(folder: Path) -> dict[str, Any]:
+    """A video asset through Kino's bridge, ComfyUI's own video nodes and Kino's loader."""
+    rate = Fraction(30000, 1001)
+    with scratch_in(folder):
+        film = _film(rate)
+        original = film.path.read_bytes()
+        graph = {
+            "load": node("KinoLoadAsset", asset="film"),
+            "same": node("KinoSaveAsset", name="same", video=["load", 6]),
+            "parts": node("GetVideoComponents", video=["load", 6]),
+            "made": node("CreateVideo", images=["parts", 0], audio=["parts", 1], fps=["parts", 2]),
+            "kept": node("KinoSaveAsset", name="made", video=["made", 0]),
+            "stock": node(
+                "SaveVideo", video=["load", 6], filename_prefix="x", format="auto", codec="auto"
+            ),
+            "slice": node(
+                "Video Slice", video=["load", 6], start_time=0.2, duration=0.2,
+                strict_duration=False,
+            ),
+            "part": node("KinoSaveAsset", name="part", video=["slice", 0]),
+        }  # fmt: skip
+        result = run(graph, folder, {"film": film})
+        named = {item.name or item.node_id: item.value for item in result.produced}
+        made, part, stock = named["made"], named["part"], named["stock"]
+        click = made.audio
+        return {
+            "same": named["same"].path.read_bytes() == original,
+            "made": [str(made.frame_rate), made.frame_count, made.width, made.height],
+            "click": abs(int(np.abs(click.samples[0]).argmax()) - round(10 / rate * 48_000)) < 100,
+            "frames": _numbers(made),
+            "part": _numbers(part),
+            "stock": [stock.kind, str(stock.frame_rate), stock.frame_count],
+            "fields": result.by_node(),
+            "moved": _moved(film, folder),
+        }
+
+
+def _film(rate: Fraction) -> Video:
+    samples = np.zeros((1, 48_000), np.float32)
+    samples[0, round(10 / rate * 48_000)] = 0.9
+    frames = (np.full((48, 64, 3), 8 * n / 255, np.float32) for n in range(20))
+    return video_writing.write(frames, rate, Audio.from_samples(samples, 48_000))
+
+
+def _numbers(video: Video) -> list[int]:
+    return [round(float(frame.mean()) * 255 / 8) for frame in video.frames()]
+
+
+def _moved(film: Video, folder: Path) -> bool:
+    """Whether an equal graph finds an asset that lies elsewhere now."""
+    graph = {
+        "load": node("KinoLoadAsset", asset="film"),
+        "parts": node("GetVideoComponents", video=["load", 6]),
+        "size": node("GetImageSize", image=["parts", 0]),
+        "shown": node("PreviewAny", source=["size", 2]),
+        "same": node("KinoSaveAsset", name="same", video=["load", 6]),
+    }
+    texts = []
+    for name in ("one", "two"):
+        path = folder / name
+        shutil.copy(film.path, path)
+        result = run(graph, folder, {"film": Video.open(path)})
+        texts += [*result.of("text"), result.of("video")[0].path.name]
+        path.unlink()
+    return texts == ["20", "one", "20", "two"]
+
+
+def videos_load_as_one_batch(folder: Path) -> dict[str, Any]:
+    """The loader under its older name, and the derived nodes, inside ComfyUI."""
+    nodes.register_operations(
+        {each.name: each for each in video_operations.OPERATIONS}, [video_nodes.VIDEO_LOADER]
+    )
+    film = _film(Fraction(24000, 1001))
+    graph = {
+        "old": node("InternodeVideoLoader", video_file="blake3:" + "f" * 64, load_audio=True,
+                    frame_load_cap=4, start_frame=8, frame_step=2, resize_mode="512x512"),
+        "size": node("GetImageSize", image=["old", 0]),
+        **{f"text {n}": node("PreviewAny", source=["old", n]) for n in (2, 3, 4, 5)},
+        "batch": node("PreviewAny", source=["size", 2]),
+        "sound": node("KinoSaveAsset", name="sound", audio=["old", 1]),
+        "load": node("KinoLoadAsset", asset="blake3:" + "f" * 64),
+        "saved": node("KinoFilesSaveVideo", images_1=["old", 0], fps="24000/1001",
+                      audio=["old", 1], format="mp4_h264", crf=17.0),
+        "video": node("KinoSaveAsset", name="video", video=["saved", 0]),
+    }  # fmt: skip
+    refused = {**graph, "old": node("InternodeVideoLoader", **{
+        **graph["old"]["inputs"], "start_frame": 99})}  # fmt: skip
+    with scratch_in(folder):
+        assets = {"blake3:" + "f" * 64: film}
+        result = run(graph, folder, assets)
+        sound, (video,) = result.of("audio")[0], result.of("video")
+        wrong = failure(refused, folder, assets)
+        return {
+            "texts": result.of("text"),
+            "sound": sound.frames == round(8 / film.frame_rate * 48_000),
+            "video": [str(video.frame_rate), video.frame_count, video.width, video.height],
+            "refused": [(each["pointer"], each["rule"]) for each in wrong["errors"]],
+            "slots": nodes.node_info("InternodeVideoLoader")["output_name"],
+        }

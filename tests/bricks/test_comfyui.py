@@ -28,6 +28,7 @@ def test_sockets_take_batches_and_refuse_what_they_cannot_hold(probe):
     assert found["audio"] == [True, True]
     assert (found["masks"], found["flat mask"], found["half"]) == (2, 1, "float32")
     assert found["nothing"] == ["ValueError", "there is no sound on this slot"]
+    assert found["no rate"] == found["nothing"]
     assert found["wrong"] == ["ValueError", "AUDIO is [B, C, T], not (3, 4)"]
     assert found["no tensor"] == ["TypeError", "a tensor is needed, not str"]
 
@@ -228,3 +229,30 @@ def test_nodes_of_operations_enforce_their_rules_and_explain_absence(probe):
     assert found["empty"]["errors"][0]["pointer"] == "/graph/n/inputs/strips_1_source"
     assert found["batch"]["errors"][0]["rule"] == "batch"
     assert found["batch"]["errors"][0]["pointer"] == "/graph/n/inputs/strips_1_source"
+
+
+def test_videos_pass_through_comfyuis_own_nodes(probe):
+    """The file goes in and comes out to the byte; taken apart and made anew it keeps its exact
+    rate, its frames and its sound in time; a slice is a slice; a moved file is found again."""
+    found = probe("videos_pass_through")
+    assert found["same"] is True
+    assert found["made"] == ["30000/1001", 20, 64, 48]
+    assert found["click"] is True
+    assert found["frames"] == list(range(20))
+    assert found["part"] == [6, 7, 8, 9, 10, 11]
+    assert found["stock"] == ["video", "30000/1001", 20]
+    assert found["fields"] == {
+        "same": ["videos_1"], "kept": ["videos_2"], "stock": ["videos_3"], "part": ["videos_4"],
+    }  # fmt: skip
+    assert found["moved"] is True
+
+
+def test_the_old_video_loader_gives_one_batch(probe):
+    """Frames as one IMAGE batch, rate, count and size in their old order; errors point at it."""
+    found = probe("videos_load_as_one_batch")
+    assert float(found["texts"][0]) == pytest.approx(24000 / 1001 / 2)
+    assert found["texts"][1:] == ["4", "512", "512", "4"]
+    assert found["sound"] is True
+    assert found["video"] == ["24000/1001", 4, 512, 512]
+    assert found["refused"] == [["/graph/old/inputs/start_frame", "frame"]]
+    assert found["slots"] == ["images", "audio", "fps", "frame_count", "width", "height"]

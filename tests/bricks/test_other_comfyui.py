@@ -99,6 +99,7 @@ def test_a_job_is_interrupted_alone(other):
         "sockets_are_exact", "nodes_are_called", "nodes_are_described", "nodes_are_registered",
         "samplers_are_checked", "devices_are_listed", "previews_reach_the_job", "graphs_end_badly",
         "assets_of_every_kind", "operations_are_nodes", "nodes_of_operations_refuse",
+        "videos_pass_through", "videos_load_as_one_batch",
     ],
 )  # fmt: skip
 def test_every_brick_gives_what_it_gives_on_the_pinned_release(other, comfyui, name):

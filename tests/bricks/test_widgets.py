@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import json
+import math
 from typing import Annotated, Any, Literal
 
 import pytest
 from annotated_types import Ge, Le, Len
-from pydantic import Field
+from pydantic import ConfigDict, Field
 
-from backend.bricks import widgets
+from backend.bricks import assembling, widgets
 from backend.errors import InvalidParameters
 from backend.media.audio import Audio
 from backend.media.image import Image
@@ -50,7 +52,7 @@ def slots(of: Operation[..., Any] = every) -> dict[str, widgets.Slot]:
 
 def place(given: dict[str, Any]) -> dict[str, Any]:
     """Assemble with media slots that hold lists of references."""
-    return widgets.assemble(list(slots().values()), given, lambda slot, value: value)
+    return assembling.assemble(list(slots().values()), given, lambda slot, value: value)
 
 
 def test_every_parameter_becomes_its_widget():
@@ -135,10 +137,10 @@ def test_an_item_of_a_list_of_models_counts_only_if_it_is_linked():
     given = {"tracks_1_gain_db": 1.0, "tracks_2_source": ["s"], "tracks_2_gain_db": 2.0}
     found = widgets.slots_of(tracks.json_schema())
     assert len(found) == 16
-    assert widgets.assemble(found, given, lambda slot, value: value) == {
+    assert assembling.assemble(found, given, lambda slot, value: value) == {
         "tracks": [{"source": "s", "gain_db": 2.0}]
     }
-    assert widgets.input_at(found, given, "/tracks/0/gain_db") == "tracks_2_gain_db"
+    assert assembling.input_at(found, given, "/tracks/0/gain_db") == "tracks_2_gain_db"
 
 
 @pytest.mark.parametrize(
@@ -157,7 +159,7 @@ def test_an_item_of_a_list_of_models_counts_only_if_it_is_linked():
 def test_a_mistake_in_a_parameter_is_found_at_its_slot(pointer: str, name: str | None):
     """An error's pointer leads back to the widget or slot; the second linked item may be slot 3."""
     given = {"sources_1": ["x"], "sources_3": ["y"]}
-    assert widgets.input_at(widgets.slots_of(every.json_schema()), given, pointer) == name
+    assert assembling.input_at(widgets.slots_of(every.json_schema()), given, pointer) == name
 
 
 def test_a_text_that_is_not_json_is_refused_by_name():
@@ -165,3 +167,71 @@ def test_a_text_that_is_not_json_is_refused_by_name():
     with pytest.raises(InvalidParameters, match="pairs is not JSON") as caught:
         place({"pairs": "{"})
     assert [(each.pointer, each.rule) for each in caught.value.errors] == [("/pairs", "json")]
+
+
+@pytest.mark.parametrize("value", [0.0, -1.0, "x", object()])
+def test_what_a_conversion_does_not_know_is_refused_by_name(value: Any) -> None:
+    """Over a link anything may come, zero where a logarithm is taken, too."""
+    slot = widgets.Slot(
+        "knob", ("gain_db",), "FLOAT", {"min": 0.001, "max": 10.0}, convert=math.log10
+    )
+    for arrange in (assembling.assemble, assembling.by_name):
+        with pytest.raises(InvalidParameters, match=r"from 0\.001 to 10") as caught:
+            arrange([slot], {"knob": value}, lambda slot, value: [])
+        assert [(each.pointer, each.rule) for each in caught.value.errors] == [("/knob", "value")]
+    assert assembling.assemble([slot], {"knob": 10.0}, lambda slot, value: []) == {"gain_db": 1.0}
+
+
+class Item(Model):
+    source: Audio
+    level_db: Annotated[Decibels, Ge(-60), Le(12)] = 0.0
+
+
+class Document(Model):
+    """Items, as one document."""
+
+    model_config = ConfigDict(json_schema_extra={widgets.DOCUMENT: True})
+
+    items: Annotated[list[Item], Len(1, 3)]
+    about: str = ""
+
+
+@operation("trial.document")
+def document(doc: Document) -> Audio:
+    """A document as a parameter."""
+    return doc.items[0].source
+
+
+def test_a_document_is_one_text_and_a_slot_for_each_medium():
+    """No widget for a field of it; what is linked lies over what the text says, item by item."""
+    found = slots(document)
+    assert list(found) == ["doc_items_1_source", "doc_items_2_source", "doc_items_3_source", "doc"]
+    assert found["doc"].spec() == (
+        "STRING", {"default": "", "multiline": True, "tooltip": "Items, as one document. (JSON)"},
+    )  # fmt: skip
+    text = '{"about": "x", "items": [{"source": "own", "level_db": 1}, {"level_db": 2}]}'
+    given = {"doc": text, "doc_items_2_source": ["b"], "doc_items_3_source": ["c"]}
+    made = assembling.assemble(list(found.values()), given, lambda slot, value: value)
+    items = [{"source": "own", "level_db": 1}, {"level_db": 2, "source": "b"}, {"source": "c"}]
+    assert made == {"doc": {"about": "x", "items": items}}
+    at = lambda pointer: assembling.input_at(list(found.values()), given, pointer)  # noqa: E731
+    assert at("/doc/items/1/level_db") == "doc"
+    assert at("/doc/about") == "doc"
+
+
+def test_what_is_not_listed_is_answered_and_checked():
+    """An input that older graphs give is not shown; its type and range are checked here."""
+    knob = widgets.Slot("vol", ("level",), "FLOAT", {"min": 0.0, "max": 1.5}, listed=False)
+    shown = widgets.Slot("pan", ("pan",), "FLOAT", {})
+    optional = widgets.input_types([knob, shown])["optional"]
+    assert (list(optional), "vol" in optional, optional["vol"][0]) == (["pan"], True, "FLOAT")
+    assert json.loads(json.dumps(optional)) == {"pan": ["FLOAT", {}]}
+
+    def taken(value: Any) -> Any:
+        return assembling.by_name([knob], {"vol": value}, lambda slot, value: value)
+
+    assert (taken("1.25"), taken(None), taken(0)) == ({"vol": 1.25}, {}, {"vol": 0.0})
+    for value, rule in ((1.6, "maximum"), (-1, "minimum"), ("x", "type"), ([1], "type")):
+        with pytest.raises(InvalidParameters) as caught:
+            taken(value)
+        assert [(e.pointer, e.rule) for e in caught.value.errors] == [("/vol", rule)]

@@ -12,8 +12,8 @@ from annotated_types import Ge
 from backend import testing
 from backend.media.audio import Audio
 from backend.operations import Model, operation
+from backend.plugins.mixer.document import MixDoc, Strip
 from backend.plugins.mixer.operations import duck, mix
-from backend.plugins.mixer.tracks import Track
 from backend.testing import DOORS, Service, assert_every_door, hosted
 from backend.testing.doors import slots_of
 
@@ -28,14 +28,15 @@ def tone() -> Audio:
 
 def test_nested_models_and_values(cpu_service: Service) -> None:
     """Models are written as objects, and plain outputs are compared too; there is no node here."""
-    passed = assert_every_door(cpu_service, mix, tracks=[Track(source=tone(), gain_db=-6.0)])
+    document = MixDoc(strips=[Strip(id="a", source=tone(), fader_db=-6.0)])
+    passed = assert_every_door(cpu_service, mix, mix=document)
     assert passed == DOORS[:-1]
 
 
 def test_nested_models_as_a_node(service: Service) -> None:
-    """A list of tracks becomes numbered slots of the derived node."""
-    tracks = [Track(source=tone(), gain_db=-6.0), Track(source=tone(), pan=0.5)]
-    assert assert_every_door(service, mix, tracks=tracks) == DOORS
+    """A document is one text of the derived node, and the references in it are found."""
+    strips = [Strip(id="a", source=tone(), fader_db=-6.0), Strip(id="b", source=tone(), pan=0.5)]
+    assert assert_every_door(service, mix, mix=MixDoc(strips=strips)) == DOORS
 
 
 def test_a_door_that_differs_is_named(cpu_service: Service) -> None:
@@ -79,6 +80,6 @@ def test_flat_names(params: dict[str, Any], slots: dict[str, Any]) -> None:
 def test_names_that_are_offered() -> None:
     """Everything in ``__all__`` is there; anything else is an AttributeError."""
     assert all(getattr(testing, name) for name in testing.__all__)
-    assert issubclass(Track, Model)
+    assert issubclass(Strip, Model)
     with pytest.raises(AttributeError):
         _ = testing.nothing
