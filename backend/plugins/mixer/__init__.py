@@ -1,7 +1,7 @@
 """The mixer: tracks summed on a stereo bus, and music that steps back for a voice.
 
 Knows: which operations and nodes the plugin gives.
-Does not know: the arithmetic (``mixing``, ``dynamics``), nor who calls it.
+Does not know: the arithmetic (``mixing``, ``ducking``, ``dsp``), nor who calls it.
 """
 
 from __future__ import annotations
@@ -28,4 +28,4 @@ def register_nodes() -> Sequence[NodeShape]:
     """Give the nodes under their older names."""
     from . import nodes
 
-    return [nodes.SIDECHAIN]
+    return [nodes.SIDECHAIN, nodes.MIXER, nodes.MIXER_8]

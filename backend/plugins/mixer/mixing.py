@@ -1,112 +1,177 @@
-"""The stereo bus: any number of tracks, summed block by block.
+"""A mix from its document: the console, the master behind it, and all that is kept of both.
 
-Knows: mute and solo, gain and pan, rates and lengths, and the peak of the sum.
-Does not know: how panning or resampling is computed, nor where the result is kept.
-
-The sum is made in float64, in the order of the tracks, one sample independent of the next, and
-rounded to float32 once: so it is the same to the bit however it is cut into blocks, and a stereo
-source alone at 0 dB and centre passes unchanged. Memory does not grow with the length.
+Knows: the rate of the bus, the master, the results and their files, meters, progress.
+Does not know: how strips are summed (``console``), nor what sections do.
 """
 
 from __future__ import annotations
 
-import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator
+from contextlib import ExitStack, closing
+from typing import Final, Literal
 
 import numpy as np
 import numpy.typing as npt
 
-from backend.media.audio import Audio
-from backend.media.levels import decibels
-from backend.media.resampling import length_at
+from backend.media.audio import IN_MEMORY, AudioWriter, check_length
+from backend.media.k_weighting import LOWEST_RATE_HZ
+from backend.media.levels import LARGEST
 from backend.plugins import Context, FieldError, InvalidParameters, OperationFailed
 
-from . import panning
-from .feeds import FRAMES, Block, Feed, feed_at
-from .tracks import MixResult, Track
+from .channels import master_rack
+from .console import Console
+from .document import MixDoc
+from .dsp.sections import Block
+from .gauges import Gauge, LevelGauge, LoudnessGauge
+from .panning import MOST_CHANNELS
+from .results import Meters, MixResult
+from .settings import Settings
+from .signals import FRAMES, Stream
+
+MOST_HELD: Final = 2**30
+"""Bytes that the delays of a mix may hold together."""
 
 
-def mix(tracks: Sequence[Track], sample_rate: int | None, ctx: Context) -> MixResult:
-    """Sum *tracks* at *sample_rate* (by default the highest of theirs) to a stereo `Audio`.
-
-    Raises `InvalidParameters` for a source of more than 8 channels, `OperationFailed` for a sum
-    that is not a number.
+def mix(
+    document: MixDoc,
+    *,
+    stems: bool,
+    loudness: Literal["master", "all"],
+    picture: bool,
+    ctx: Context,
+) -> MixResult:
+    """Mix *document*. Raises `InvalidParameters` for a source of more than 8 channels, for delays
+    that hold too much and a rate that has no loudness, `AssetTooLarge` for a mix that lasts too
+    long, `OperationFailed` for a source that is not made of numbers.
     """
-    rate = sample_rate or max(track.source.sample_rate for track in tracks)
-    bus = Bus(tracks, rate, ctx)
-    master = Audio.from_blocks(bus.blocks(), rate, channels=2)
-    return MixResult(master=master, pre_master=master, peak_db=decibels(bus.peak))
+    rate = document.sample_rate or max(each.source.sample_rate for each in document.strips)
+    _check_channels(document)
+    _check_rate(rate)
+    _check_delays(document, rate)
+    run = _Run(document, rate, stems, loudness == "all", ctx)
+    run.all()
+    result = run.result()
+    if not picture:
+        return result
+    from . import meter_picture
+
+    names = {strip.id: strip.name for strip in document.strips}
+    names |= {bus.id: bus.name for bus in document.buses}
+    return result._replace(meters_picture=meter_picture.draw(result.meters, names))
 
 
-def audible(tracks: Sequence[Track]) -> list[Track]:
-    """The tracks that are heard: not muted, and soloed if any is."""
-    soloed = any(track.solo for track in tracks)
-    return [track for track in tracks if not track.mute and (track.solo or not soloed)]
+class _Run:
+    """One mix while it is made."""
 
+    def __init__(self, mix: MixDoc, rate: int, stems: bool, loudness: bool, ctx: Context) -> None:
+        self._rate, self._ctx = rate, ctx
 
-class _Strip:
-    """One heard track: its stream at the bus rate and its way to left and right."""
+        def gauge() -> Gauge:
+            return LoudnessGauge(rate) if loudness else LevelGauge()
 
-    def __init__(self, track: Track, rate: int) -> None:
-        gain = 10.0 ** (track.gain_db / 20.0)
-        self._feed: Feed = feed_at(track.source, rate)
-        self._matrix = panning.matrix(track.source.channels, track.pan) * gain
+        self._console = Console(mix, rate, gauge, ctx)
+        check_length(self._console.frames, rate)
+        self._master = master_rack(mix.master, Settings(rate), {s.id: s for s in mix.strips})
+        self._gauge, self._gauge_before = LoudnessGauge(rate), gauge()
+        kept = self._console.names if stems else []
+        # together they keep no more in memory than one alone may
+        share = IN_MEMORY // (2 + len(kept))
+        self._stems = {name: AudioWriter(rate, 2, share) for name in kept}
+        self._before, self._after = (AudioWriter(rate, 2, share) for _ in range(2))
 
-    def add_to(self, bus: npt.NDArray[np.float64]) -> None:
-        """Add the next frames to *bus* [2, frames]."""
-        block = self._feed.take(bus.shape[1])
-        frames = block.shape[1]
-        for side, row in enumerate(self._matrix):
-            for channel, coefficient in enumerate(row):
-                if coefficient:
-                    bus[side, :frames] += coefficient * block[channel].astype(np.float64)
+    def all(self) -> None:
+        """Mix from start to end."""
+        frames = self._console.frames
+        with ExitStack() as open_files:
+            for writer in (self._before, self._after, *self._stems.values()):
+                open_files.enter_context(writer)
+            blocks = open_files.enter_context(closing(self._sums()))
+            signal = self._master.behind(Stream(blocks, 2))
+            for start in range(0, frames, FRAMES):
+                block = signal.take(min(FRAMES, frames - start))
+                self._after.write(self._rounded(block, start))
+                self._gauge.add(block)
+                self._ctx.progress(start + block.shape[1], frames)
 
+    def _sums(self) -> Generator[Block]:
+        """The console's blocks; each is measured and kept on its way to the master."""
+        start = 0
+        for block in self._console.blocks(self._keep_stem):
+            if self._master.sections:
+                self._before.write(self._rounded(block, start))
+                self._gauge_before.add(block)
+            start += block.shape[1]
+            yield block
 
-class Bus:
-    """The sum of the audible tracks at one rate; after `blocks` has run out, its peak."""
+    def _keep_stem(self, name: str, block: Block) -> None:
+        if self._stems:
+            self._stems[name].write(self._rounded(block, self._stems[name].frames))
 
-    def __init__(self, tracks: Sequence[Track], rate: int, ctx: Context) -> None:
-        _check_channels(tracks)
-        sources = [track.source for track in tracks]
-        self.frames = max(length_at(s.frames, s.sample_rate, rate) for s in sources)
-        self.rate = rate
-        self.peak = 0.0
-        self._strips = [_Strip(track, rate) for track in audible(tracks)]
-        self._ctx = ctx
-
-    def blocks(self) -> Iterator[Block]:
-        """The sum, float32 [2, frames], from start to end, once."""
-        for start in range(0, self.frames, FRAMES):
-            bus = np.zeros((2, min(FRAMES, self.frames - start)))
-            for strip in self._strips:
-                self._ctx.checkpoint()
-                strip.add_to(bus)
-            yield self._rounded(bus, start)
-            self._ctx.progress(start + bus.shape[1], self.frames)
-
-    def _rounded(self, bus: npt.NDArray[np.float64], start: int) -> Block:
-        with np.errstate(over="ignore"):
-            block = bus.astype(np.float32)
-        peak = float(np.max(np.abs(block)))
-        if not math.isfinite(peak):
+    def _rounded(self, block: Block, start: int) -> npt.NDArray[np.float32]:
+        if not max(float(block.max()), -float(block.min())) <= LARGEST:
+            between = f"{start / self._rate:.1f} s and {(start + FRAMES) / self._rate:.1f} s"
             raise OperationFailed(
-                f"the mix is not a number within {start / self.rate:.1f} s and "
-                f"{(start + FRAMES) / self.rate:.1f} s: a track holds NaN or infinity there, "
-                "or the sum is larger than 32-bit float can hold"
+                f"the mix is larger than 32-bit float can hold, between {between}"
             )
-        self.peak = max(self.peak, peak)
-        return block
+        return block.astype(np.float32)
+
+    def result(self) -> MixResult:
+        """What was made."""
+        master = self._after.audio()
+        untouched = not self._master.sections
+        meters = self._meters(untouched)
+        return MixResult(
+            master=master,
+            pre_master=master if untouched else self._before.audio(),
+            stems={name: writer.audio() for name, writer in self._stems.items()},
+            meters=meters,
+            meters_picture=None,
+            peak_db=meters.master.peak_db,
+        )
+
+    def _meters(self, untouched: bool) -> Meters:
+        before = self._gauge if untouched else self._gauge_before
+        return Meters(
+            strips={each.id: each.gauge.level(each.reductions) for each in self._console.strips},
+            buses={each.id: each.gauge.level(each.reductions) for each in self._console.buses},
+            pre_master=before.level({}),
+            master=self._gauge.level(self._master.reductions),
+        )
 
 
-def _check_channels(tracks: Sequence[Track]) -> None:
+def _check_channels(mix: MixDoc) -> None:
     errors = [
         FieldError(
-            f"/tracks/{index}/source",
+            f"/mix/strips/{index}/source",
             "channels",
-            f"{track.source.channels} channels; at most {panning.MOST_CHANNELS} can be mixed",
+            f"{strip.source.channels} channels; at most {MOST_CHANNELS} can be mixed",
         )
-        for index, track in enumerate(tracks)
-        if track.source.channels > panning.MOST_CHANNELS
+        for index, strip in enumerate(mix.strips)
+        if strip.source.channels > MOST_CHANNELS
     ]
     if errors:
-        raise InvalidParameters("A track has too many channels", errors=errors)
+        raise InvalidParameters("A source has too many channels", errors=errors)
+
+
+def _check_rate(rate: int) -> None:
+    """Refuse what only a graph can bring: a file's rate is checked when it comes in."""
+    if rate < LOWEST_RATE_HZ:
+        told = f"the sources have at most {rate} Hz, of which no levels are defined: give a rate"
+        raise InvalidParameters(told, errors=[FieldError("/mix/sample_rate", "minimum", told)])
+
+
+def _check_delays(mix: MixDoc, rate: int) -> None:
+    """Refuse echoes that memory could not hold: a number of echoes is that many lines of sound."""
+    delays = [(strip.delay, strip.source.channels) for strip in mix.strips]
+    delays += [(bus.delay, 2) for bus in mix.buses]
+    held = sum(
+        (delay.echoes or 1) * delay.time_s * rate * channels * 8
+        for delay, channels in delays
+        if delay is not None
+    )
+    if held > MOST_HELD:
+        told = (
+            f"the delays of this mix would hold {held / 2**30:.1f} GiB of sound, and may hold "
+            f"{MOST_HELD / 2**30:.0f}: take fewer echoes, shorter times or a lower sample rate"
+        )
+        raise InvalidParameters(told, errors=[FieldError("/mix/strips", "memory", told)])

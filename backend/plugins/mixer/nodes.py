@@ -1,7 +1,12 @@
 """Nodes of the mixer under their older names.
 
-Knows: names, slots, widget ranges, and how an old knob becomes a parameter.
+Knows: names, slots, widget ranges, and what an older graph gives.
 Does not know: ComfyUI (``bricks.nodes`` builds the node), nor the arithmetic.
+
+``InternodeAudioMixer`` and ``InternodeAudioMixer8`` stand in front of ``mixer.mix``. The editor
+shows their tracks and one ``mix``, a document (`MixDoc`) whose strips take the linked tracks in
+order; a strip without a track is left out. Older graphs hold a knob each instead (``knobs``); they
+are heard as long as ``mix`` is empty.
 
 ``InternodeSidechain`` stands in front of ``mixer.duck``:
 
@@ -18,15 +23,13 @@ makeup_gain   1 … 2          1        makeup_db     20 log10(knob)
 
 from __future__ import annotations
 
-import math
-from typing import Final
+from collections.abc import Iterator, Mapping
+from typing import Any, Final
 
-from backend.plugins import NodeInput, NodeShape
+from backend.plugins import FieldError, InvalidParameters, NodeInput, NodeShape
 
-
-def linear_to_db(gain: float) -> float:
-    """A linear gain or level, above 0, in decibels."""
-    return 20.0 * math.log10(gain)
+from . import knobs
+from .knobs import TRACKS, Knob, linear_to_db
 
 
 def seconds_to_ms(seconds: float) -> float:
@@ -56,3 +59,93 @@ SIDECHAIN: Final = NodeShape(
     ),
     outputs=(("ducked_music", "audio"),),
 )
+
+
+def gather(given: Mapping[str, Any]) -> dict[str, Any]:
+    """The parameters of ``mixer.mix`` for what came into an ``InternodeAudioMixer``.
+
+    Raises `InvalidParameters` if nothing is linked, and if both a document and knobs are given.
+    """
+    tracks = {n: given[f"track_{n}"] for n in range(1, TRACKS + 1) if f"track_{n}" in given}
+    document = given.get("mix")
+    if document is None:
+        strips = [knobs.strip(number, source, given) for number, source in tracks.items()]
+        document = {"strips": strips, "master": knobs.master(given)}
+    else:
+        _refuse_knobs(given)
+        document = _with_tracks(document, tracks)
+    if not document.get("strips"):
+        raise _refused("/track_1", "missing", "link at least one track")
+    return {"mix": document}
+
+
+def _refuse_knobs(given: Mapping[str, Any]) -> None:
+    older = [name for name in given if name != "mix" and not name.startswith("track_")]
+    if older:
+        told = "it belongs to the older form; with a document in mix, turn it there"
+        raise _refused(f"/{older[0]}", "two_forms", f"{older[0]}: {told}")
+
+
+def _with_tracks(document: Any, tracks: Mapping[int, str]) -> dict[str, Any]:
+    """*document* with its strips on the linked tracks: by the id ``track_3``, else by their place.
+    Further tracks are strips that do nothing; strips without a source are left out."""
+    if not isinstance(document, dict) or not isinstance(document.get("strips", []), list):
+        raise _refused("/mix", "document", "mix: a document is an object with a list of strips")
+    left = {f"track_{number}": source for number, source in tracks.items()}
+    written = document.get("strips", [])
+    named = {strip.get("id") for strip in written if isinstance(strip, dict)}
+    strips = []
+    for place, strip in enumerate(written, 1):
+        if not isinstance(strip, dict):
+            raise _refused("/mix", "document", f"mix: strip {place} is not an object")
+        own = str(strip.get("id"))
+        track = own if own in left else f"track_{place}"
+        taken = track in named and own != track
+        source = strip.get("source") or (None if taken else left.pop(track, None))
+        if source is not None:
+            strips.append({"id": track, **strip, "source": source})
+    return {**document, "strips": strips + [{"id": i, "source": s} for i, s in left.items()]}
+
+
+def _refused(pointer: str, rule: str, told: str) -> InvalidParameters:
+    return InvalidParameters(told, errors=[FieldError(pointer, rule, told)])
+
+
+def _knob_inputs() -> Iterator[NodeInput]:
+    for number in range(1, TRACKS + 1):
+        for name, knob in knobs.STRIP_KNOBS.items():
+            place = f"mix.strips.{number - 1}.{knob.place}"
+            yield _knob_input(f"{name}_{number}", place, knob)
+    for name, knob in knobs.MASTER_KNOBS.items():
+        yield _knob_input(f"master_{name}", f"mix.master.{knob.place}", knob)
+
+
+def _knob_input(name: str, place: str, knob: Knob) -> NodeInput:
+    """What a knob is to an older graph; `gather` converts it, together with its neighbours."""
+    options = {"default": knob.default, "min": knob.low, "max": knob.high}
+    kinds = {bool: "BOOLEAN", int: "INT", float: "FLOAT"}
+    return NodeInput(name, place, kinds[type(knob.default)], options, optional=True, listed=False)
+
+
+def _mixer(node_id: str, display_name: str) -> NodeShape:
+    tracks = tuple(
+        NodeInput(f"track_{n}", f"mix.strips.{n - 1}.source", "AUDIO", optional=True)
+        for n in range(1, TRACKS + 1)
+    )
+    told = "The mix as one document (docs/mixdoc.schema.json); its strips take the tracks in order"
+    document = NodeInput(
+        "mix", "mix", "JSON", {"default": "", "multiline": True, "tooltip": told}, optional=True
+    )
+    return NodeShape(
+        node_id=node_id,
+        operation="mixer.mix",
+        display_name=display_name,
+        category="Kino/mixer",
+        inputs=(*tracks, document, *_knob_inputs()),
+        outputs=(("master_output", "master"), ("pre_master_output", "pre_master")),
+        gather=gather,
+    )
+
+
+MIXER: Final = _mixer("InternodeAudioMixer", "Audio Mixer")
+MIXER_8: Final = _mixer("InternodeAudioMixer8", "Audio Mixer, 8 Tracks")

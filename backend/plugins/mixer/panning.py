@@ -43,6 +43,16 @@ def balance(pan: float) -> tuple[float, float]:
     return 1.0 - max(0.0, pan), 1.0 + min(0.0, pan)
 
 
+def constant_powers(pan: Matrix) -> Matrix:
+    """`constant_power` [2, n] for a pan that moves [n]."""
+    return np.stack((np.sin((1.0 - pan) * np.pi / 4), np.sin((1.0 + pan) * np.pi / 4)))
+
+
+def balances(pan: Matrix) -> Matrix:
+    """`balance` [2, n] for a pan that moves [n]."""
+    return np.stack((1.0 - np.maximum(0.0, pan), 1.0 + np.minimum(0.0, pan)))
+
+
 def matrix(channels: int, pan: float) -> Matrix:
     """Coefficients [2, channels] from a source's channels to left and right.
 
