@@ -1,7 +1,8 @@
 """Files: look at sounds and pictures, convert them, and write them in the formats people use.
 
 Knows: which operations the plugin gives.
-Does not know: how samples and pixels are read and written (``sound``, ``encoding``, ``pictures``).
+Does not know: how samples and pixels are read and written (``sound``, ``saving``, ``pictures``),
+nor how sounds are edited (``editing``: the family ``audio.*``).
 """
 
 from __future__ import annotations
@@ -9,16 +10,18 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any, Final
 
-from backend.plugins import Operation, hookimpl
+from backend.plugins import NodeShape, Operation, hookimpl
 
 name: Final = "files"
-summary: Final = "Probes, loads, converts and saves audio and images."
+summary: Final = "Probes, loads, converts and saves audio, images and video; edits audio."
 
 
 @hookimpl
 def register_operations() -> Sequence[Operation[..., Any]]:
-    """Give the ``files.*`` operations."""
+    """Give the ``files.*`` and ``audio.*`` operations."""
     from . import operations
+    from . import video_operations as video
+    from .editing import operations as editing
 
     return [
         operations.probe_audio,
@@ -29,4 +32,16 @@ def register_operations() -> Sequence[Operation[..., Any]]:
         operations.convert_image,
         operations.save_audio,
         operations.save_image,
+        operations.measure_loudness,
+        operations.measure_waveform,
+        *editing.OPERATIONS,
+        *video.OPERATIONS,
     ]
+
+
+@hookimpl
+def register_nodes() -> Sequence[NodeShape]:
+    """Give the loaders and the saver under their older names."""
+    from . import nodes, video_nodes
+
+    return [nodes.AUDIO_LOADER, nodes.AUDIO_SAVER, nodes.IMAGE_LOADER, video_nodes.VIDEO_LOADER]

@@ -19,16 +19,22 @@ from .formats import (
     AudioChannels,
     AudioFacts,
     AudioFormat,
+    Dither,
     ImageChannels,
     ImageFacts,
     ImageFormat,
     Label,
     LoadedAudio,
     LoadedImage,
+    LoudnessTarget,
+    MaskOf,
     PeakTarget,
     Rate,
     Side,
+    Waveform,
 )
+from .loudness import MeasuredLoudness
+from .tags import Tags
 
 
 @operation("files.probe_audio", needs=Needs(memory_gib=0.1), timeout_s=1800.0)
@@ -53,26 +59,34 @@ def load_audio(
     sample_rate: Rate | None = None,
     channels: AudioChannels = "as_is",
     normalize_db: PeakTarget | None = None,
+    normalize_lufs: LoudnessTarget | None = None,
+    true_peak: bool = False,
     *,
     ctx: Context = LOCAL,
 ) -> LoadedAudio:
     """Give a sound in the form a chain of operations needs, with its facts.
 
-    Resampled (soxr VHQ) to *sample_rate*, made mono or stereo, and, if *normalize_db* is given,
-    scaled so that its peak is there.
+    It is what `files.convert_audio` does, with the rate, the length and the channels told.
     """
     from . import sound
 
-    loaded = sound.convert(audio, sample_rate, channels, normalize_db, ctx)
+    level = sound.Level(normalize_db, true_peak, normalize_lufs)
+    loaded = sound.convert(audio, sample_rate, channels, level, ctx)
     return LoadedAudio(loaded, loaded.sample_rate, loaded.duration_s, loaded.channels)
 
 
 @operation("files.load_image", needs=Needs(memory_gib=0.5))
-def load_image(image: Image) -> LoadedImage:
-    """Give a picture in RGB, and its opacity as a mask."""
+def load_image(
+    image: Image, channels: ImageChannels = "rgb", mask_of: MaskOf = "opacity"
+) -> LoadedImage:
+    """Give a picture, in RGB unless *channels* says otherwise, and a mask made of its alpha.
+
+    The mask is its ``opacity`` (1 where there is no alpha channel), its ``transparency`` (0 where
+    there is none), or the channel ``alpha`` as it is, 0 everywhere if there is none.
+    """
     from . import pictures
 
-    return pictures.load(image)
+    return pictures.load(image, channels, mask_of)
 
 
 @operation("files.convert_audio", needs=Needs(memory_gib=0.1), timeout_s=3600.0)
@@ -81,17 +95,23 @@ def convert_audio(
     sample_rate: Rate | None = None,
     channels: AudioChannels = "as_is",
     normalize_db: PeakTarget | None = None,
+    normalize_lufs: LoudnessTarget | None = None,
+    true_peak: bool = False,
     *,
     ctx: Context = LOCAL,
 ) -> Audio:
-    """Change the rate, the channels or the peak level of a sound.
+    """Change the rate, the channels or the level of a sound.
 
-    Mono is copied to both sides; stereo becomes mono as the mean of both. What is not asked for
-    stays as it is; values over full scale are kept.
+    It is resampled with soxr VHQ. Mono is copied to both sides; stereo becomes mono as the mean of
+    both; ``mono_to_stereo`` leaves whatever is not mono. *normalize_db* says where the largest
+    sample shall be, with *true_peak* the largest value between samples too (ITU-R BS.1770), and
+    *normalize_lufs* where the integrated loudness shall be; only one of them is given, and silence
+    stays silent. What is not asked for stays as it is; values over full scale are kept.
     """
     from . import sound
 
-    return sound.convert(audio, sample_rate, channels, normalize_db, ctx)
+    level = sound.Level(normalize_db, true_peak, normalize_lufs)
+    return sound.convert(audio, sample_rate, channels, level, ctx)
 
 
 @operation("files.convert_image", needs=Needs(memory_gib=0.5))
@@ -112,28 +132,59 @@ def convert_image(
     return pictures.convert(image, width, height, channels, bit_depth)
 
 
-@operation("files.save_audio", needs=Needs(memory_gib=0.1), timeout_s=3600.0)
+@operation("files.save_audio", needs=Needs(memory_gib=0.2), timeout_s=3600.0, version=2)
 def save_audio(
     audio: Audio,
     format: AudioFormat = "wav_24bit",  # noqa: A002 - the name that callers know
     file_name: Label = "audio",
     normalize_db: PeakTarget | None = None,
-    dither: bool = False,
+    true_peak: bool = False,
+    dither: Dither = "auto",
     seed: Annotated[int, Ge(0), Le(2**63 - 1)] = 0,
+    tags: Tags = Tags(),  # noqa: B008 - frozen
     *,
     ctx: Context = LOCAL,
 ) -> File:
-    """Write a sound as a WAV or FLAC file.
+    """Write a sound as a WAV, FLAC, AIFF, MP3, AAC (m4a), Ogg Vorbis or Opus file.
 
-    Samples are never clipped or scaled unasked: integer formats hold nothing over 0 dBFS, so a
-    higher peak is refused unless *normalize_db* says where the peak shall be. *dither* adds
-    triangular noise of one step (TPDF) before rounding to 16 or 24 bits, the same for equal *seed*.
+    Samples are never clipped or scaled unasked: all formats but ``wav_32bit_float`` end at 0 dBFS,
+    so a higher peak is refused unless *normalize_db* says where the peak shall be (*true_peak*: the
+    largest value between samples too). *dither* adds triangular noise of one step (TPDF) before
+    rounding, the same for equal *seed*; ``auto`` does so for 16 bits, unless every sample is a
+    16-bit one already. MP3, AAC, Vorbis and Opus are resampled to the next rate that they have.
+    WAV over 4 GiB is RF64. Lossy files come back with the same length, in time to the sample.
     """
-    from . import encoding
+    from . import saving, sound
 
-    return encoding.save(
-        audio, format, file_name, encoding.Rounding(normalize_db, dither, seed), ctx
-    )
+    finish = saving.Finish(sound.Level(normalize_db, true_peak), dither, seed, tags)
+    return saving.save(audio, format, file_name, finish, ctx)
+
+
+@operation("files.measure_waveform", needs=Needs(memory_gib=0.2), timeout_s=1800.0)
+def measure_waveform(audio: Audio, picture: bool = False, *, ctx: Context = LOCAL) -> Waveform:
+    """Give the extremes of a sound at every zoom, to draw its waveform from.
+
+    The finest level has a minimum and a maximum for 256 frames, each further one for four times as
+    many, until there are at most 1024. Each level is one file in the layout of BBC audiowaveform's
+    .dat version 2, 16 bits; what is over full scale ends there. *picture* draws the whole.
+    """
+    from . import waveform
+
+    return waveform.measure(audio, ctx, picture=picture)
+
+
+@operation("files.measure_loudness", needs=Needs(memory_gib=0.2), timeout_s=1800.0)
+def measure_loudness(
+    audio: Audio, picture: bool = True, *, ctx: Context = LOCAL
+) -> MeasuredLoudness:
+    """Tell how loud a sound is, by ITU-R BS.1770-5 and EBU R 128, and its true peak.
+
+    Of one to eight channels in WAVE's order: surrounds count 1.5 dB more, the low-frequency channel
+    not at all. *picture* draws momentary and short-term loudness over time.
+    """
+    from . import loudness
+
+    return loudness.measure(audio, ctx, picture=picture)
 
 
 @operation("files.save_image", needs=Needs(memory_gib=0.5))

@@ -18,7 +18,7 @@ from backend.media.file import File
 from backend.media.image import Image, Mask
 from backend.plugins import FieldError, InvalidParameters, scratch_folder
 
-from .formats import ImageChannels, ImageFacts, ImageFormat, LoadedImage, labelled
+from .formats import ImageChannels, ImageFacts, ImageFormat, LoadedImage, MaskOf, labelled
 
 Pixels = NDArray[np.float32]
 PIXEL_BUDGET: Final = 50_000_000
@@ -48,15 +48,18 @@ def probe(image: Image) -> ImageFacts:
     )
 
 
-def load(image: Image) -> LoadedImage:
-    """*image* in RGB and its opacity."""
+def load(image: Image, channels: ImageChannels, mask_of: MaskOf) -> LoadedImage:
+    """*image* with these channels, and the mask that was asked for."""
     pixels = image.pixels
     if pixels.shape[2] == 4:
-        opacity = np.ascontiguousarray(pixels[:, :, 3])
+        alpha = np.ascontiguousarray(pixels[:, :, 3])
+        mask = 1.0 - alpha if mask_of == "transparency" else alpha
     else:
-        opacity = np.ones(pixels.shape[:2], np.float32)
-    colour = image if image.channels == 3 else Image.from_array(_rgb(pixels), image.bit_depth)
-    return LoadedImage(colour, Mask.from_array(opacity), image.width, image.height)
+        mask = np.full(pixels.shape[:2], 1.0 if mask_of == "opacity" else 0.0, np.float32)
+    chosen = _with_channels(pixels, channels)
+    same = chosen.shape[2] == image.channels
+    colour = image if same else Image.from_array(chosen, image.bit_depth)
+    return LoadedImage(colour, Mask.from_array(mask), image.width, image.height)
 
 
 def convert(
@@ -73,7 +76,7 @@ def convert(
     size = _size(image, width, height)
     pixels = _with_channels(image.pixels, channels)
     if size != (image.width, image.height):
-        pixels = _resized(pixels, size)
+        pixels = resized(pixels, size)
     return Image.from_array(pixels, bit_depth or image.bit_depth)
 
 
@@ -150,7 +153,7 @@ def _size(image: Image, width: int | None, height: int | None) -> tuple[int, int
     return size
 
 
-def _resized(pixels: Pixels, size: tuple[int, int]) -> Pixels:
+def resized(pixels: Pixels, size: tuple[int, int]) -> Pixels:
     """Lanczos on float values, channel by channel; colour is weighted by alpha if there is one."""
     import PIL.Image
 

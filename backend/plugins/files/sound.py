@@ -1,35 +1,47 @@
-"""Sounds, block by block: levels, and changes of rate, channels and level.
+"""Sounds, block by block: facts, and changes of rate, channels and level.
 
 Knows: how to do it in constant memory, with progress.
-Does not know: file formats (``encoding``).
+Does not know: file formats (``saving``).
 """
 
 from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
 from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
 
-from backend.media.audio import Audio
-from backend.media.levels import decibels
-from backend.media.resampling import resample_blocks, with_channels
-from backend.plugins import Context, FieldError, InvalidParameters, OperationFailed
+from backend.media.audio import Audio, check_length
+from backend.media.levels import SILENCE_DB, decibels
+from backend.media.resampling import length_at, resample_blocks, with_channels
+from backend.plugins import Context, OperationFailed
 
 from .formats import AudioChannels, AudioFacts
+from .rules import not_empty, not_lost, refusal
 
 Block = NDArray[np.float32]
+"""Samples ``[channels, n]``."""
 
 _COUNT: Final[dict[AudioChannels, int]] = {"mono": 1, "stereo": 2}
+
+
+@dataclass(frozen=True, slots=True)
+class Level:
+    """The level asked for: a peak in dBFS (true or of the samples) or a loudness in LUFS."""
+
+    peak_db: float | None = None
+    true_peak: bool = False
+    lufs: float | None = None
 
 
 def probe(audio: Audio, ctx: Context) -> AudioFacts:
     """All facts of *audio*; reads every sample once."""
     peak, energy = 0.0, 0.0
     for block in watched(audio.blocks(), audio.frames, ctx):
-        peak = max(peak, _peak(block))
+        peak = max(peak, largest(block))
         energy += float(np.square(block, dtype=np.float64).sum())
     mean = energy / max(1, audio.frames * audio.channels)
     return AudioFacts(
@@ -43,40 +55,76 @@ def probe(audio: Audio, ctx: Context) -> AudioFacts:
 
 
 def convert(
-    audio: Audio,
-    sample_rate: int | None,
-    channels: AudioChannels,
-    normalize_db: float | None,
-    ctx: Context,
+    audio: Audio, sample_rate: int | None, channels: AudioChannels, level: Level, ctx: Context
 ) -> Audio:
-    """*audio* with another rate, number of channels or peak level; itself if nothing changes.
+    """*audio* with another rate, number of channels or level; itself if nothing changes.
 
-    Raises `InvalidParameters` for a number of channels that cannot become the one asked for.
+    Raises `InvalidParameters` for a sound without samples, for a number of channels that cannot
+    become the one asked for, and for a level that the sound has no measure of.
     """
-    rate, count = sample_rate or audio.sample_rate, _COUNT.get(channels, audio.channels)
-    if count != audio.channels and audio.channels > 2:
-        sentence = f"{audio.channels} channels cannot become {channels}"
-        raise InvalidParameters(sentence, errors=[FieldError("/channels", "channels", sentence)])
+    not_empty(audio)
+    if level.peak_db is not None and level.lufs is not None:
+        raise refusal("/normalize_lufs", "exclusive", "give normalize_db or normalize_lufs")
+    rate, count = sample_rate or audio.sample_rate, _channels(audio, channels)
+    check_length(length_at(audio.frames, audio.sample_rate, rate), rate)
+    not_lost(audio, rate, "/sample_rate")
     if (rate, count) != (audio.sample_rate, audio.channels):
         blocks = watched(audio.blocks(), audio.frames, ctx)
         mixed = (with_channels(block, count) for block in blocks)
         resampled = resample_blocks(mixed, count, audio.sample_rate, rate)
         audio = Audio.from_blocks(resampled, rate, count)
-    if normalize_db is not None:
-        gain = gain_to(normalize_db, peak_of(audio, ctx))
-        audio = Audio.from_blocks(scaled(audio.blocks(), gain), rate, count)
-    return audio
+    gain = gain_for(audio, level, ctx)
+    return audio if gain == 1.0 else Audio.from_blocks(scaled(audio.blocks(), gain), rate, count)
+
+
+def _channels(audio: Audio, channels: AudioChannels) -> int:
+    if channels == "mono_to_stereo":
+        return max(2, audio.channels)
+    count = _COUNT.get(channels, audio.channels)
+    if count != audio.channels and audio.channels > 2:
+        sentence = f"{audio.channels} channels cannot become {channels}"
+        raise refusal("/channels", "channels", sentence)
+    return count
+
+
+def gain_for(audio: Audio, level: Level, ctx: Context, peak: float | None = None) -> float:
+    """The factor that brings *audio* to *level*; 1 if none is asked for, and for silence.
+
+    *peak* is its largest sample, where that is known. Raises `InvalidParameters` for a loudness
+    target where the sound has no loudness.
+    """
+    if level.peak_db is None and level.lufs is None:
+        return 1.0
+    if level.lufs is None and not level.true_peak:
+        known = peak_of(audio, ctx) if peak is None else peak
+        return gain_to(level.peak_db or 0.0, decibels(known))
+    from backend.media import loudness
+
+    try:
+        measured = loudness.measure(audio, ctx)
+    except ValueError as error:
+        pointer = "/true_peak" if level.lufs is None else "/normalize_lufs"
+        raise refusal(pointer, "loudness", str(error)) from error
+    if level.lufs is None:
+        return gain_to(level.peak_db or 0.0, measured.true_peak_db)
+    if measured.integrated_lufs <= SILENCE_DB < measured.peak_db:
+        sentence = (
+            "the sound has no loudness: it is shorter than 0.4 s, or nowhere louder than -70 LUFS; "
+            "give normalize_db instead"
+        )
+        raise refusal("/normalize_lufs", "loudness", sentence)
+    return gain_to(level.lufs, measured.integrated_lufs)
 
 
 def peak_of(audio: Audio, ctx: Context) -> float:
     """The largest absolute sample; 0 for silence."""
     blocks = watched(audio.blocks(), audio.frames, ctx)
-    return max((_peak(block) for block in blocks), default=0.0)
+    return max((largest(block) for block in blocks), default=0.0)
 
 
-def gain_to(target_db: float, peak: float) -> float:
-    """The factor that brings *peak* to *target_db*; 1 for silence."""
-    return float(10.0 ** (target_db / 20.0) / peak) if peak > 0 else 1.0
+def gain_to(target_db: float, present_db: float) -> float:
+    """The factor from one level to another; 1 from silence."""
+    return float(10.0 ** ((target_db - present_db) / 20.0)) if present_db > SILENCE_DB else 1.0
 
 
 def scaled(blocks: Iterable[Block], gain: float) -> Iterator[Block]:
@@ -85,17 +133,22 @@ def scaled(blocks: Iterable[Block], gain: float) -> Iterator[Block]:
         yield block if gain == 1.0 else (block.astype(np.float64) * gain).astype(np.float32)
 
 
-def watched(blocks: Iterable[Block], frames: int, ctx: Context) -> Iterator[Block]:
-    """The blocks, with progress and a checkpoint at each."""
-    done = 0
+def watched(
+    blocks: Iterable[Block], frames: int, ctx: Context, part: int = 0, parts: int = 1
+) -> Iterator[Block]:
+    """The blocks, with progress and a checkpoint at each; *part* of *parts* equal ones.
+
+    Raises `OperationFailed` for samples that are not finite.
+    """
+    done = part * frames
     for block in blocks:
+        if not np.isfinite(block).all():
+            raise OperationFailed("the audio holds samples that are NaN or infinite")
         yield block
         done += block.shape[1]
-        ctx.progress(done, frames)
+        ctx.progress(done, parts * frames)
 
 
-def _peak(block: Block) -> float:
-    peak = float(np.abs(block).max(initial=0.0))
-    if not math.isfinite(peak):
-        raise OperationFailed("the audio holds samples that are NaN or infinite")
-    return peak
+def largest(block: Block) -> float:
+    """The largest absolute sample of a block."""
+    return float(max(block.max(initial=0.0), -block.min(initial=0.0)))

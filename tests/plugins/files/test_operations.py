@@ -20,13 +20,20 @@ def resolve(reference: str, kind: str) -> str:
 
 
 def test_every_operation_is_offered_with_words():
-    """Eight operations, each with a summary, on the worker without torch."""
+    """Files and editing, each with a summary, on the worker without torch."""
     offered = files.register_operations()
-    assert {op.name for op in offered} == {
-        f"files.{verb}_{kind}"
-        for verb in ("probe", "load", "convert", "save")
-        for kind in ("audio", "image")
-    }
+    names = {op.name for op in offered}
+    assert {
+        *(f"files.{verb}_{kind}" for verb in ("probe", "load", "convert", "save")
+          for kind in ("audio", "image")),
+        "files.measure_loudness",
+        "files.measure_waveform",
+        *(f"audio.{verb}" for verb in (
+            "trim", "pad", "reverse", "concat", "fade", "gain", "time_stretch", "pitch_shift",
+            "reverb", "convolve",
+        )),
+    } <= names  # fmt: skip
+    assert len(names) == len(offered)
     assert all(op.summary and op.needs.runs_on == "cpu" for op in offered)
 
 
@@ -41,6 +48,11 @@ def test_every_operation_is_offered_with_words():
         ({"seed": -1}, "/seed"),
         ({"seed": 1.5}, "/seed"),
         ({"loudness": 1}, "/loudness"),
+        ({"dither": True}, "/dither"),
+        ({"tags": {"date": "yesterday"}}, "/tags/date"),
+        ({"tags": {"track": "three"}}, "/tags/track"),
+        ({"tags": {"title": "a\u0007"}}, "/tags/title"),
+        ({"tags": {"mood": "good"}}, "/tags/mood"),
     ],
 )
 def test_a_wrong_parameter_is_named(params: dict, pointer: str):

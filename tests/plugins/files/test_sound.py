@@ -79,6 +79,46 @@ def test_surround_cannot_become_stereo_unasked_how():
     assert caught.value.errors[0].pointer == "/channels"
 
 
+def test_a_sound_shorter_than_a_sample_is_refused():
+    """One sample at 48 kHz is nothing at 8 kHz, and is not given as a sound without samples."""
+    one = Audio.from_samples([0.5], 48_000)
+    with pytest.raises(InvalidParameters, match="nothing is left") as caught:
+        convert_audio(one, 8_000)
+    assert caught.value.errors[0].pointer == "/sample_rate"
+    with pytest.raises(InvalidParameters, match="nothing is left") as caught:
+        save_audio(Audio.from_samples([0.5], 384_000), "opus_64")
+    assert caught.value.errors[0].pointer == "/format"
+
+
+def test_loudness_is_a_target_too():
+    """A tone comes out at -23 LUFS; only one target may be given; silence stays silent."""
+    tone = Audio.from_samples(0.1 * np.sin(2 * np.pi * 997 * np.arange(48_000) / 48_000), 48_000)
+    made = convert_audio(tone, normalize_lufs=-23.0)
+    # a full-scale sine of 997 Hz on one channel has -3.01 LUFS (BS.1770)
+    assert np.abs(made.samples).max() == pytest.approx(10 ** ((-23.0 + 3.01) / 20), rel=0.01)
+    with pytest.raises(InvalidParameters) as caught:
+        convert_audio(tone, normalize_lufs=-23.0, normalize_db=-1.0)
+    assert [(e.pointer, e.rule) for e in caught.value.errors] == [("/normalize_lufs", "exclusive")]
+    silent = Audio.from_samples(np.zeros(48_000), 48_000)
+    assert not convert_audio(silent, normalize_lufs=-23.0).samples.any()
+
+
+@pytest.mark.parametrize(("frames", "channels"), [(10_000, 1), (48_000, 9)])
+def test_a_sound_without_loudness_is_refused(frames: int, channels: int):
+    """Shorter than 0.4 s, or of more channels than the standard knows: a sentence, no guess."""
+    sound = Audio.from_samples(np.full((channels, frames), 0.1), 48_000)
+    with pytest.raises(InvalidParameters) as caught:
+        convert_audio(sound, normalize_lufs=-23.0)
+    assert [(e.pointer, e.rule) for e in caught.value.errors] == [("/normalize_lufs", "loudness")]
+
+
+def test_mono_to_stereo_leaves_the_rest_alone():
+    """Mono is doubled; stereo and surround stay what they are."""
+    for channels, wanted in ((1, 2), (2, 2), (6, 6)):
+        sound = Audio.from_samples(np.full((channels, 10), 0.5), 48_000)
+        assert convert_audio(sound, channels="mono_to_stereo").channels == wanted
+
+
 def test_long_sounds_pass_through_files(tmp_path: Path, monkeypatch):
     """Beyond the memory limit the result is file-backed and has the same samples."""
     sound = Audio.from_samples(np.random.default_rng(3).normal(size=(1, 50_000)), 44_100)

@@ -11,14 +11,18 @@ import pytest
 
 from backend import context
 from backend.context import Cancelled, Context
-from backend.errors import InvalidParameters
+from backend.errors import InvalidParameters, OperationFailed
 from backend.media import wav
 from backend.media.audio import Audio
 from backend.media.decoding_audio import decode
-from backend.plugins.files.operations import save_audio
+from backend.plugins.files.formats import SOUND_FORMATS, AudioFormat
+from backend.plugins.files.operations import convert_audio, save_audio
+from backend.plugins.files.tags import Tags
 
 RNG = np.random.default_rng(9)
-INTEGER = {"wav_16bit": 16, "wav_24bit": 24, "flac": 16, "flac_24bit": 24}
+INTEGER = {
+    "wav_16bit": 16, "wav_24bit": 24, "flac": 16, "flac_24bit": 24, "aiff": 16, "aiff_24bit": 24
+}  # fmt: skip
 
 
 @pytest.fixture(autouse=True)
@@ -93,28 +97,100 @@ def test_silence_stays_silent(tmp_path: Path):
 def test_dither_is_triangular_unbiased_and_small(tmp_path: Path):
     """Error against the input: mean 0, variance 1/4 step² as for TPDF, under 1.5 steps."""
     sound = Audio.from_samples(np.full(200_000, 0.3 / 32768), 48_000)
-    saved = save_audio(sound, "wav_16bit", dither=True, seed=1)
+    saved = save_audio(sound, "wav_16bit", dither="on", seed=1)
     error = read(saved.path, tmp_path)[0].astype(np.float64) * 32768 - 0.3
     assert abs(error.mean()) < 0.01
     assert error.var() == pytest.approx(0.25, abs=0.01)
     assert np.abs(error).max() <= 1.5
 
 
-@pytest.mark.parametrize("form", [*INTEGER, "wav_32bit_float"])
-def test_equal_calls_give_equal_bytes(form: str):
-    """Dither follows its seed, and no file tells when it was made."""
-    sound = Audio.from_samples(RNG.uniform(-0.9, 0.9, (2, 70_000)), 48_000)
-    saved = [save_audio(sound, form, dither=True, seed=seed) for seed in (5, 5, 6)]  # type: ignore[arg-type]
-    assert digest(saved[0].path) == digest(saved[1].path)
-    if form != "wav_32bit_float":
-        assert digest(saved[0].path) != digest(saved[2].path)
+@pytest.mark.parametrize("form", SOUND_FORMATS)
+def test_equal_calls_give_equal_bytes(form: AudioFormat):
+    """Dither follows its seed, and no file tells when it was made, nor by a random number."""
+    sound = Audio.from_samples(RNG.uniform(-0.9, 0.9, (2, 30_000)), 48_000)
+    tags = Tags(title="Same", date="2024")
+    one, other, seeded = (
+        save_audio(sound, form, dither="on", seed=seed, tags=tags) for seed in (5, 5, 6)
+    )
+    assert digest(one.path) == digest(other.path)
+    assert (digest(one.path) != digest(seeded.path)) == (SOUND_FORMATS[form].bits > 0)
+
+
+def test_dither_comes_where_it_is_needed_and_only_there(tmp_path: Path):
+    """By itself: for 16 bits, unless the sound came from so few; never for 24, nor when off."""
+    grid = Audio.from_samples(RNG.integers(-9000, 9000, 20_000) / 2**15, 48_000)
+    fine = Audio.from_samples(np.full(20_000, 0.3 / 2**15), 48_000)
+    assert np.array_equal(read(save_audio(grid, "wav_16bit").path, tmp_path), grid.samples)
+    assert read(save_audio(fine, "wav_16bit").path, tmp_path).any()
+    assert read(save_audio(fine, "aiff").path, tmp_path).any()
+    assert not read(save_audio(fine, "wav_16bit", dither="off").path, tmp_path).any()
+    exact = read(save_audio(fine, "wav_24bit").path, tmp_path)
+    assert len(np.unique(exact)) == 1
+    # a gain takes a sound off its grid
+    quieter = read(save_audio(grid, "wav_16bit", normalize_db=-20.0).path, tmp_path)
+    plain = read(save_audio(grid, "wav_16bit", normalize_db=-20.0, dither="off").path, tmp_path)
+    assert not np.array_equal(quieter, plain)
+
+
+def test_a_true_peak_is_brought_to_its_target():
+    """A sine at a quarter of the rate, sampled beside its crest, has its true peak at -1 dB."""
+    wave = 0.5 * np.sin(np.pi / 2 * np.arange(24_000) + np.pi / 4) * np.hanning(24_000)
+    loaded = convert_audio(Audio.from_samples(wave, 48_000), normalize_db=-1.0, true_peak=True)
+    # the crest is sqrt(2) times the largest sample
+    assert 20 * np.log10(np.abs(loaded.samples).max()) == pytest.approx(-1.0 - 3.01, abs=0.05)
+
+
+@pytest.mark.parametrize("form", ["mp3_128", "aac_192", "ogg_low", "opus_64", "aiff", "flac"])
+def test_over_full_scale_is_never_clipped_silently(form: AudioFormat):
+    """No format that ends at 0 dBFS takes more, lossy ones neither."""
+    with pytest.raises(InvalidParameters, match=r"\+6\.02 dBFS"):
+        save_audio(Audio.from_samples([0.0, -2.0] * 500, 48_000), form)
+
+
+@pytest.mark.parametrize(
+    ("form", "channels", "told"),
+    [("mp3_320", 3, "1 or 2"), ("opus_64", 5, "6 or 8"), ("flac", 64, "7 or 8")],
+)
+def test_more_channels_than_a_format_holds_are_refused(form: AudioFormat, channels: int, told: str):
+    """The sentence names the numbers of channels that there are; WAV takes 64."""
+    sound = Audio.from_samples(np.zeros((channels, 100)), 48_000)
+    with pytest.raises(InvalidParameters, match=f"{told} channels") as caught:
+        save_audio(sound, form)
+    assert [(e.pointer, e.rule) for e in caught.value.errors] == [("/format", "channels")]
+    assert save_audio(sound, "wav_24bit").path.stat().st_size > 100 * channels * 3
+
+
+def test_nothing_is_saved_of_nothing():
+    """A sound without samples breaks a rule, instead of making a file that nobody reads."""
+    with pytest.raises(InvalidParameters, match="no samples") as caught:
+        save_audio(Audio.from_samples(np.zeros((1, 0)), 48_000))
+    assert [(e.pointer, e.rule) for e in caught.value.errors] == [("/audio", "empty")]
+
+
+def test_aiff_ends_at_4_gib(tmp_path: Path):
+    """Sizes that an AIFF header cannot hold are refused before an hour of work."""
+    path, frames = tmp_path / "long.wav", 2**30 + 1
+    with wav.WavWriter(path, 384_000, 2) as writer:
+        writer.frames = frames
+    with path.open("r+b") as file:
+        file.truncate(wav.DATA_OFFSET + frames * 8)
+    with pytest.raises(InvalidParameters, match="4 GiB"):
+        save_audio(Audio.open(path), "aiff")
+
+
+def test_a_failed_save_leaves_no_file(tmp_path: Path):
+    """A sound that turns out to be broken on the way leaves nothing behind."""
+    with pytest.raises(OperationFailed, match="NaN or infinite"):
+        save_audio(Audio.from_samples([0.0, np.nan], 48_000), "mp3_128")
+    assert list(tmp_path.iterdir()) == []
 
 
 @pytest.mark.parametrize("channels", range(1, 9))
-def test_every_number_of_channels_fits_into_flac(tmp_path: Path, channels: int):
+@pytest.mark.parametrize("form", ["flac", "aiff"])
+def test_every_number_of_channels_is_exact(tmp_path: Path, form: AudioFormat, channels: int):
     """One to eight channels come back in their order."""
     values = RNG.integers(-(2**15), 2**15, (channels, 5000)) / 2**15
-    saved = save_audio(Audio.from_samples(values, 48_000), "flac")
+    saved = save_audio(Audio.from_samples(values, 48_000), form)
     assert np.array_equal(read(saved.path, tmp_path), values.astype(np.float32))
 
 
