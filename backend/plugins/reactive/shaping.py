@@ -1,0 +1,173 @@
+"""What is done to curves: smoothing, remapping, combining, another frame rate.
+
+Knows: the formulas.
+Does not know: where curves come from.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from fractions import Fraction
+from typing import Final, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from backend.media.automation import Automation
+from backend.media.breakpoints import Breakpoints
+from backend.media.curves import as_points, frame_times, sampled
+from backend.media.levels import LARGEST
+from backend.plugins import FieldError, InvalidParameters, OperationFailed
+
+from .limits import MOST_FRAMES
+
+Values = NDArray[np.float64]
+Shape = Literal["linear", "ease_in", "ease_out", "ease_in_out", "logarithmic", "exponential"]
+Step = Literal["linear", "ease_in", "ease_out", "ease_in_out", "logarithmic", "exponential", "step"]
+Method = Literal["linear", "nearest", "maximum"]
+Way = Literal["add", "subtract", "multiply", "minimum", "maximum", "average", "difference"]
+
+
+def smooth(values: Values, smoothing: float) -> Values:
+    """Exponential smoothing, y[n] = s y[n-1] + (1 - s) x[n], that starts at the first value."""
+    if smoothing == 0.0 or values.size == 0:
+        return values
+    from scipy.signal import lfilter
+
+    start = np.array([smoothing * values[0]])
+    smoothed: Values
+    smoothed, _ = lfilter([1.0 - smoothing], [1.0, -smoothing], values, zi=start)
+    return smoothed
+
+
+def remap(
+    values: Values,
+    source: tuple[float, float],
+    target: tuple[float, float],
+    shape: Shape,
+    clamp: bool,
+) -> Values:
+    """Carry *values* from the range *source* over to *target*, bent by *shape*.
+
+    With t = 0 to 1 over the source (all of a source without width is 0): linear t; ease in t²;
+    ease out 1 - (1-t)²; ease in and out t² (3 - 2t); logarithmic log10(1 + 9t); exponential, its
+    inverse, (10^t - 1) / 9. Not clamped, the bends go on as straight lines of their last slope.
+    """
+    low, high = source
+    with np.errstate(over="ignore"):  # a range may be so narrow that all else is infinitely far
+        part = np.zeros(values.shape) if high == low else (values - low) / (high - low)
+    inside = np.clip(part, 0.0, 1.0)
+    bent = _BENT[shape](inside)
+    if not clamp:
+        before, after = _SLOPES[shape]
+        for slope, beyond in ((before, np.minimum(part, 0.0)), (after, np.maximum(part - 1, 0.0))):
+            bent = bent + slope * beyond if slope else bent
+    with np.errstate(invalid="ignore"):  # whoever draws the result refuses what is no number
+        return target[0] + bent * (target[1] - target[0])
+
+
+_LN10: Final = float(np.log(10.0))
+_BENT: Final[Mapping[Shape, Callable[[Values], Values]]] = {
+    "linear": lambda t: t,
+    "ease_in": np.square,
+    "ease_out": lambda t: 1.0 - np.square(1.0 - t),
+    "ease_in_out": lambda t: t * t * (3.0 - 2.0 * t),
+    "logarithmic": lambda t: np.log10(1.0 + 9.0 * t),
+    "exponential": lambda t: (np.power(10.0, t) - 1.0) / 9.0,
+}
+_SLOPES: Final[Mapping[Shape, tuple[float, float]]] = {
+    "linear": (1.0, 1.0),
+    "ease_in": (0.0, 2.0),
+    "ease_out": (2.0, 0.0),
+    "ease_in_out": (0.0, 0.0),
+    "logarithmic": (9.0 / _LN10, 0.9 / _LN10),
+    "exponential": (_LN10 / 9.0, 10.0 * _LN10 / 9.0),
+}
+"""The slope of each bend at its start and at its end."""
+
+
+def resample(curve: Automation, rate: Fraction, method: Method) -> Automation:
+    """*curve* at another rate, as long as before (to the nearest frame, at least one)."""
+    count = stretched(curve, rate) if curve.frames else 0
+    if method == "maximum" and count:
+        # frame n of the old rate falls into the new frame that its middle lies in
+        ratio = rate / curve.frame_rate
+        above, below = ratio.numerator, 2 * ratio.denominator
+        # in Python's whole numbers: a rate may be a fraction of 12 digits over 12
+        into = [min(count - 1, (2 * n + 1) * above // below) for n in range(curve.frames)]
+        values = sampled(curve, frame_times(count, rate))
+        fallen = np.full(count, -np.inf)
+        np.maximum.at(fallen, into, curve.values)
+        return Automation.from_values(np.where(np.isinf(fallen), values, fallen), rate)
+    if method == "nearest" and count:
+        at = np.floor(frame_times(count, rate) * float(curve.frame_rate)).astype(np.int64)
+        return Automation.from_values(curve.values[np.clip(at, 0, curve.frames - 1)], rate)
+    values = sampled(curve, frame_times(count, rate)) if count else np.zeros(0)
+    return Automation.from_values(values, rate)
+
+
+def stretched(curve: Automation, rate: Fraction) -> int:
+    """How many frames *curve* has at another rate, at least one.
+
+    Raises `InvalidParameters` for more than `MOST_FRAMES`: a curve may be slower than a frame a
+    year.
+    """
+    count = max(1, round(curve.frames / curve.frame_rate * rate))
+    if count > MOST_FRAMES:
+        told = (
+            f"a curve of {curve.frames} frames at {curve.frame_rate} frames per second has {count} "
+            f"at {rate}; at most {MOST_FRAMES} can be made at once"
+        )
+        raise InvalidParameters(told, errors=[FieldError("/fps", "frames", told)])
+    return count
+
+
+def drawn(values: Values, rate: Fraction | int) -> Automation:
+    """*values* as a curve. Raises `OperationFailed` for what 32-bit float cannot hold."""
+    if not np.all(np.abs(values) <= LARGEST):
+        raise OperationFailed("the curve would hold values that are larger than 32-bit float holds")
+    return Automation.from_values(values, rate)
+
+
+def through(points: Breakpoints, frames: int, rate: Fraction, shape: Step) -> Automation:
+    """A curve through *points*, bent from each to the next."""
+    times, values = as_points(points, 1.0)
+    at = frame_times(frames, rate)
+    if times.size == 1:
+        return drawn(np.full(frames, values[0]), rate)
+    start = np.clip(np.searchsorted(times, at, side="right") - 1, 0, times.size - 2)
+    part = np.clip((at - times[start]) / (times[start + 1] - times[start]), 0.0, 1.0)
+    bent = np.floor(part) if shape == "step" else _BENT[shape](part)
+    # not by the difference of two values, which could be larger than both
+    return drawn(values[start] * (1.0 - bent) + values[start + 1] * bent, rate)
+
+
+def combine(first: Automation, second: Automation, way: Way) -> Automation:
+    """Two curves as one, at the rate and with the length of the first; the second is read at the
+    first one's frames, and its last value holds.
+
+    Raises `InvalidParameters` for a second one without values, `OperationFailed` for results that
+    32-bit float cannot hold.
+    """
+    if not second.frames:
+        told = "the second curve holds no value"
+        raise InvalidParameters(told, errors=[FieldError("/second", "empty", told)])
+    other = at_rate(second, first)
+    values = first.values.astype(np.float64)
+    results: dict[Way, Values] = {
+        "add": values + other,
+        "subtract": values - other,
+        "multiply": values * other,
+        "minimum": np.minimum(values, other),
+        "maximum": np.maximum(values, other),
+        "average": (values + other) / 2.0,
+        "difference": np.abs(values - other),
+    }
+    return drawn(results[way], first.frame_rate)
+
+
+def at_rate(curve: Automation, like: Automation) -> Values:
+    """The values of *curve* at the frames of *like*."""
+    if curve.frame_rate == like.frame_rate and curve.frames == like.frames:
+        return curve.values.astype(np.float64)
+    return sampled(curve, frame_times(like.frames, like.frame_rate))
