@@ -34,6 +34,7 @@ from backend.handlers import (
     operations,
     problems,
     system,
+    workflows,
 )
 from backend.handlers.catalogue import Catalogue
 from backend.handlers.keys import (
@@ -49,7 +50,9 @@ from backend.handlers.keys import (
     RUNNER,
     SETTINGS,
     STOPPING,
+    TEMPLATES,
     WORKERS,
+    WORKFLOWS,
 )
 from backend.operations import Unavailable
 from backend.services import data_folder
@@ -64,6 +67,8 @@ from backend.services.reconciler import Reconciler
 from backend.services.registry import Registry
 from backend.services.runner import Runner
 from backend.services.worker_pool import WorkerPool
+from backend.services.workflow_templates import Templates
+from backend.services.workflows import Workflows
 
 if TYPE_CHECKING:
     from backend.config import Settings
@@ -109,6 +114,8 @@ async def _plugins(app: web.Application) -> AsyncIterator[None]:
     app[PLUGINS] = host
     app[REGISTRY] = Registry(host)
     app[CATALOGUE] = Catalogue(app[REGISTRY])
+    app[TEMPLATES] = Templates(app[LEDGER], app[REGISTRY], app[ASSETS])
+    app[TEMPLATES].load()
     starting = asyncio.create_task(asyncio.to_thread(host.start), name="plugins")
     yield
     await asyncio.gather(starting, return_exceptions=True)
@@ -121,10 +128,16 @@ async def _jobs(app: web.Application) -> AsyncIterator[None]:
     registry = app[REGISTRY]
     pool = WorkerPool(settings, lambda name: registry.get(name).operation, registry.report)
     queue = InMemoryQueue()
-    runner = Runner(settings, ledger, queue, events, assets, pool)
+    templates = app[TEMPLATES]
+    runner = Runner(
+        *(settings, ledger, queue, events, assets, pool),
+        prepare=templates.prepare,
+        explain=templates.explain,
+    )
     reconciler = Reconciler(ledger, queue, events, runner)
     app[WORKERS], app[RUNNER] = pool, runner
     app[JOBS] = Jobs(settings, ledger, queue, events, registry, assets, pool, runner)
+    app[WORKFLOWS] = Workflows(templates, app[JOBS], assets)
     for kind in {"cpu", "comfy"}.difference(settings.workers):
         registry.report(kind, _without(kind, registry))
     pool.start()
@@ -146,6 +159,18 @@ def _without(kind: str, registry: Registry) -> dict[str, Unavailable]:
     return {operation.name: why for operation in wanted if operation.needs.runs_on == kind}
 
 
+async def _workflow_files(app: web.Application) -> AsyncIterator[None]:
+    """Workflows in the folder of the settings are stored as soon as there is a ComfyUI."""
+    folder = app[SETTINGS].workflows_dir
+    reading = None
+    if folder is not None:
+        reading = asyncio.create_task(app[WORKFLOWS].read_folder(folder), name="workflow files")
+    yield
+    if reading is not None:
+        reading.cancel()
+        await asyncio.gather(reading, return_exceptions=True)
+
+
 async def _figures(app: web.Application) -> AsyncIterator[None]:
     """What the services say of themselves at each scrape."""
     figures = app[METRICS]
@@ -159,7 +184,10 @@ async def _figures(app: web.Application) -> AsyncIterator[None]:
     yield
 
 
-PARTS: Final[tuple[Part, ...]] = (_ledger, _events, _assets, _plugins, _jobs, _figures)
+PARTS: Final[tuple[Part, ...]] = (
+    *(_ledger, _events, _assets, _plugins, _jobs),
+    *(_workflow_files, _figures),
+)
 """The services in the order in which they start; they stop in reverse."""
 
 
@@ -178,7 +206,10 @@ def create(settings: Settings, parts: Iterable[Part] = PARTS) -> web.Application
     app[STOPPING] = asyncio.Event()
     app.on_response_prepare.append(access.add_headers)
     app.on_shutdown.append(_release)
-    for module in (operations, jobs, events, assets, system, problems, metrics, openapi, docs, mcp):
+    for module in (
+        *(operations, workflows, jobs, events, assets, system, problems, metrics, openapi, docs),
+        mcp,
+    ):
         app.add_routes(module.routes())
     app.cleanup_ctx.extend(parts)
     return app

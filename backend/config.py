@@ -77,6 +77,12 @@ class Limits(BaseModel):
     audio_seconds: Annotated[float, Ge(1)] = Field(
         4 * 3600.0, description="Longest decoded audio, in seconds."
     )
+    video_seconds: Annotated[float, Ge(1)] = Field(
+        4 * 3600.0, description="Longest uploaded video, in seconds."
+    )
+    video_pixels: Annotated[int, Ge(1)] = Field(
+        36_000_000, description="Width x height that an uploaded video may have."
+    )
     body_inactivity_s: Annotated[float, Ge(1)] = Field(
         30.0, description="An upload that sends nothing for so long is ended."
     )
@@ -168,6 +174,9 @@ class Settings(BaseSettings):
         description="Folder of the ledger, the assets and everything else that is kept.",
     )
     plugins_dir: Path | None = Field(None, description="Folder of plugin files (*.py) to load.")
+    workflows_dir: Path | None = Field(
+        None, description="Folder of workflows (*.json) to store when the service starts."
+    )
     api_keys: list[SecretStr] = Field(
         [], description="Accepted API keys, as a JSON list of 'name:sha256-of-key'."
     )
@@ -199,7 +208,7 @@ class Settings(BaseSettings):
         {}, description="What plugins are set to, from KINO_<PLUGIN>__<NAME>.", repr=False
     )
 
-    @field_validator("data_dir", "plugins_dir")
+    @field_validator("data_dir", "plugins_dir", "workflows_dir")
     @classmethod
     def _absolute(cls, value: Path | None) -> Path | None:
         """Workers run in another folder, so a path must mean the same everywhere."""

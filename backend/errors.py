@@ -216,3 +216,20 @@ def problem_classes() -> list[type[KinoError]]:
 
     walk(KinoError)
     return [cls for cls in found if cls.__module__ == __name__]
+
+
+def from_problem(problem: dict[str, Any], *, above: str = "") -> KinoError:
+    """The error that a problem object was made of, say one of a job that failed. Pointers that
+    begin with *above* are shortened by it."""
+    slug = str(problem.get("type", "")).rpartition("/")[2]
+    found = [cls for cls in problem_classes() if cls.slug == slug and cls is not RequestRefused]
+    known = ("type", "title", "status", "detail", "retryable", "remedy", "errors")
+    return (found[0] if found else OperationFailed)(
+        str(problem.get("detail", "")),
+        errors=[
+            FieldError(each["pointer"].removeprefix(above), each["rule"], each["message"])
+            for each in problem.get("errors", ())
+        ],
+        remedy=problem.get("remedy"),
+        extra={key: value for key, value in problem.items() if key not in known},
+    )

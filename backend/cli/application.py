@@ -11,7 +11,7 @@ from typing import Annotated, Any
 
 import typer
 
-from backend.cli import assets, jobs
+from backend.cli import assets, jobs, models, workflows
 from backend.cli.command import Command
 from backend.cli.options import DAY_S, AsJson, Output, Timeout, Url, client, settings
 
@@ -24,6 +24,8 @@ application = typer.Typer(
 )
 application.add_typer(jobs.commands, name="jobs")
 application.add_typer(assets.commands, name="assets")
+application.add_typer(models.commands, name="models")
+application.add_typer(workflows.commands, name="workflows")
 
 
 @application.callback()
@@ -101,8 +103,9 @@ def run(
     """Run an operation: kino run mixer.duck --music=@music.wav --voice=@voice.wav --ratio=8
 
     Parameters are written --name=value; `kino describe OPERATION` lists them. @FILE uploads the
-    file and passes its reference, also inside JSON: --tracks='[{"source": "@drums.wav"}]'. A text
-    that begins with @ is written @@. Parameters that are called like an option stand after --.
+    file and passes its reference, also inside JSON:
+    --mix='{"strips": [{"id": "drums", "source": "@drums.wav"}]}'. A text that begins with @ is
+    written @@. Parameters that are called like an option stand after --.
     Ctrl-C cancels the job.
     """
     from backend.cli import description, operations

@@ -7,6 +7,7 @@ Does not know: how parameters are read from the command line (``cli.parameters``
 from __future__ import annotations
 
 from collections.abc import Iterator
+from itertools import pairwise
 from typing import TYPE_CHECKING, Any, Final
 
 from backend.cli import display
@@ -30,6 +31,7 @@ RULES: Final = {
     "const": "{}",
 }
 DEEPEST: Final = 4
+WIDEST: Final = 40
 ARITIES: Final = {"one": "{}", "list": "list of {}", "dict": "{} by name"}
 Row = tuple[str, ...]
 
@@ -45,6 +47,9 @@ def describe(client: Client, name: str, json: bool) -> None:
     display.line(f"\n{item['description']}\n")
     rows = list(_rows(schema, schema.properties, schema.required, ""))
     display.table(("parameter", "takes", "default", "rule", "meaning"), rows)
+    outer = next((above for above, row in pairwise(rows) if row[0].startswith(" ")), None)
+    if outer is not None:
+        display.line(f"\nFields of objects are written as JSON: {outer[0]}='{{…}}'")
     display.line()
     outputs = [(out["name"], ARITIES[out["arity"]].format(out["kind"])) for out in item["outputs"]]
     display.table(("output", "kind"), outputs)
@@ -64,7 +69,8 @@ def _rows(
                 if "properties" in branch and depth < DEEPEST:
                     needed = frozenset(branch.get("required", ()))
                     below = branch["properties"]
-                    yield from _rows(schema, below, needed, f"  {shown}{suffix}", depth + 1)
+                    inside = f"  {shown.lstrip(' -')}{suffix}"
+                    yield from _rows(schema, below, needed, inside, depth + 1)
 
 
 def _row(schema: Schema, shown: str, needed: bool, part: Any) -> Row:
@@ -79,7 +85,13 @@ def _row(schema: Schema, shown: str, needed: bool, part: Any) -> Row:
     ]
     takes = " ".join([_takes(schema, part), *sorted(units)])
     default = "(needed)" if needed else _value(whole.get("default"))
-    return shown, takes, default, ", ".join(rules), str(whole.get("description", ""))
+    rule = ", ".join(dict.fromkeys(rules))
+    return shown, takes, _short(default), rule, str(whole.get("description", ""))
+
+
+def _short(text: str) -> str:
+    """*text*, cut where it would make the table too wide."""
+    return text if len(text) <= WIDEST else f"{text[: WIDEST - 1]}…"
 
 
 def _takes(schema: Schema, part: Any) -> str:

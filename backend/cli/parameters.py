@@ -74,7 +74,7 @@ class Parameters:
 
     def _one(self, name: str, text: str, part: Part) -> Any:
         types, parsed = self._schema.types(part), parse(text)
-        if self._schema.media(part):
+        if self._schema.media(part) and not _is_plain(parsed, types):
             return None if parsed is None and "null" in types else self._reference(text, name)
         if isinstance(parsed, list | dict) and types & _NESTED:
             return self._walk(parsed, part, typed=True)
@@ -134,6 +134,14 @@ class Parameters:
                 f"Write {option(name)}=@{text} to upload the file.",
             )
         return text
+
+
+def _is_plain(parsed: Any, types: set[str]) -> bool:
+    """Whether a parameter that takes media is given what it takes besides: a number, an object."""
+    if isinstance(parsed, dict):
+        return "object" in types
+    is_number = isinstance(parsed, int | float) and not isinstance(parsed, bool)
+    return is_number and bool(types & _NUMBERS)
 
 
 def option(name: str) -> str:

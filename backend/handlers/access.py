@@ -28,7 +28,7 @@ OPEN_PATHS: Final = frozenset({"/healthz"})
 MISDIRECTED: Final = 421
 _HOST: Final = re.compile(r"(\[[0-9a-fA-F:.]+\]|[^:\[\]/@\s]+)(?::(\d{1,5}))?")
 _KEY: Final = re.compile(r"([A-Za-z0-9][A-Za-z0-9._-]*):([0-9a-fA-F]{64})")
-_ALLOW_METHODS: Final = "GET, HEAD, POST, DELETE"
+_ALLOW_METHODS: Final = "GET, HEAD, POST, PUT, DELETE"
 _ALLOW_HEADERS: Final = (
     "Authorization, Content-Type, Content-Digest, Idempotency-Key, Kino-Metadata, Kino-Priority, "
     "Last-Event-ID, If-None-Match, Mcp-Protocol-Version, Mcp-Session-Id, Range"

@@ -91,7 +91,7 @@ class Catalogue:
                 for item in operation.outputs
             ],
             "schema": self.schema(operation),
-            "node": operation.node_id,
+            "node": operation.node_id if entry.is_declared else None,
             "tool": operation.slug,
             "available": entry.unavailable is None,
             "unavailable": entry.unavailable.as_json() if entry.unavailable else None,

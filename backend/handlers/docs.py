@@ -118,11 +118,15 @@ def reads(field: dict[str, Any], defs: dict[str, Any]) -> str:
     if field.get("type") == "array":
         words = f"list of {reads(field.get('items', {}), defs)}"
     else:
-        words = " ".join(
-            str(part) for part in (field.get("type", "anything"), field.get("unit")) if part
-        )
+        words = " ".join(str(part) for part in (_types(field), field.get("unit")) if part)
     limits = [text.format(field[key]) for key, text in _LIMITS if key in field]
     return ", ".join([words, *limits])
+
+
+def _types(field: dict[str, Any]) -> str:
+    """The JSON type of a field; of several, each."""
+    found = field.get("type", "anything")
+    return " or ".join(found) if isinstance(found, list) else str(found)
 
 
 def routes() -> list[web.RouteDef]:

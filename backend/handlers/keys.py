@@ -24,6 +24,8 @@ if TYPE_CHECKING:
     from backend.services.registry import Registry
     from backend.services.runner import Runner
     from backend.services.worker_pool import WorkerPool
+    from backend.services.workflow_templates import Templates
+    from backend.services.workflows import Workflows
 
 SETTINGS: Final[web.AppKey[Settings]] = web.AppKey("settings")
 ACCESS: Final[web.AppKey[Access]] = web.AppKey("access")
@@ -36,7 +38,9 @@ METRICS: Final[web.AppKey[Metrics]] = web.AppKey("metrics")
 PLUGINS: Final[web.AppKey[PluginHost]] = web.AppKey("plugins")
 REGISTRY: Final[web.AppKey[Registry]] = web.AppKey("registry")
 RUNNER: Final[web.AppKey[Runner]] = web.AppKey("runner")
+TEMPLATES: Final[web.AppKey[Templates]] = web.AppKey("templates")
 WORKERS: Final[web.AppKey[WorkerPool]] = web.AppKey("workers")
+WORKFLOWS: Final[web.AppKey[Workflows]] = web.AppKey("workflows")
 STOPPING: Final[web.AppKey[asyncio.Event]] = web.AppKey("stopping")
 """Set when the service has been told to stop; running jobs and open requests may still end."""
 

@@ -6,7 +6,7 @@ Does not know: whether an operation can run now; the document describes, the lis
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, get_args
 
 from aiohttp import web
 from pydantic import TypeAdapter
@@ -116,6 +116,8 @@ def _output(operation: Operation[..., Any], output: Output, schemas: dict[str, S
         return {"type": "array", "items": media}
     if output.arity == "dict":
         return {"type": "object", "additionalProperties": media}
+    if type(None) in get_args(output.annotation):
+        return {"anyOf": [media, {"type": "null"}]}
     return media
 
 

@@ -21,6 +21,8 @@ from backend.handlers.query import (
     Nothing,
     Query,
     Resume,
+    Storing,
+    Version,
     Wait,
 )
 
@@ -69,6 +71,7 @@ class Path:
 _JOB: Final = "/v1/jobs/{id}"
 _ASSET: Final = "/v1/assets/{id}"
 _OPERATIONS: Final = "/v1/operations"
+_WORKFLOW: Final = "/v1/workflows/{name}"
 
 FIXED: Final = (
     Path("get", _OPERATIONS, "list_operations", "Every operation.", "All operations.",
@@ -100,6 +103,22 @@ FIXED: Final = (
          problems=(404, 409)),
     Path("get", _ASSET + "/content", "get_content", "The file of an asset.", "The file.",
          media_type=ANY, problems=(404, 416)),
+    Path("get", "/v1/workflows", "list_workflows", "Every stored workflow.", "All workflows.",
+         shapes.WorkflowList, problems=()),
+    Path("get", _WORKFLOW, "get_workflow", "One workflow: its graph and its parameters.",
+         "The workflow.", shapes.Workflow, query=Version, problems=(404, 422)),
+    Path("put", _WORKFLOW, "put_workflow", "Store a workflow, as the editor saves or exports it.",
+         "The workflow as it is stored already; 201 if this is a new version.", shapes.Workflow,
+         query=Storing, problems=(400, 408, 409, 413, 415, 422, 503, 504, 507), body=MESSAGE),
+    Path("delete", _WORKFLOW, "delete_workflow", "Delete a workflow; its jobs go on.", "Deleted.",
+         status=204),
+    Path("get", _WORKFLOW + "/original", "get_original", "The document as it was stored.",
+         "The document, byte for byte.", media_type="application/json", query=Version,
+         problems=(404, 422)),
+    Path("post", _WORKFLOW + "/resolve", "resolve_workflow",
+         "What a run with these parameters would be.", "The graph, and where each value came from.",
+         shapes.ResolvedWorkflow, query=Version, problems=(400, 404, 408, 413, 415, 422),
+         body=MESSAGE),
     Path("get", "/v1/plugins", "list_plugins", "Every plugin, and why any is absent.",
          "All plugins.", shapes.Report, problems=()),
     Path("get", "/v1/system", "get_system", "Versions, workers, devices, queue and disk.",

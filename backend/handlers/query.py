@@ -92,6 +92,18 @@ class Resume(Query):
     )
 
 
+class Version(Query):
+    version: Annotated[int, Ge(1), Le(MAX_NUMBER)] | None = Field(
+        None, description="An older version; by default the newest."
+    )
+
+
+class Storing(Query):
+    bypass_missing: bool = Field(
+        False, description="Pass by nodes whose type is not installed, instead of refusing."
+    )
+
+
 class FileName(Query):
     file_name: str | None = Field(None, description="The file's name; a label, never a path.")
 

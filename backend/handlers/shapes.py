@@ -132,7 +132,7 @@ class OperationDescription(Shape):
     inputs: list[Port]
     outputs: list[Port]
     parameters: dict[str, Any] = Field(alias="schema", description="JSON Schema 2020-12.")
-    node: str
+    node: str | None = Field(description="Its ComfyUI node; a stored workflow has none.")
     tool: str
     available: bool
     unavailable: Absence | None
@@ -143,6 +143,46 @@ class OperationList(Shape):
     """All operations."""
 
     items: list[OperationDescription]
+
+
+class WorkflowSummary(Shape):
+    """A stored workflow."""
+
+    name: str
+    version: int
+    operation: str = Field(description="The operation that runs it.")
+    format: Literal["editor", "api"] = Field(description="Of the document that was stored.")
+    created: str
+    warnings: list[str]
+    links: dict[str, str]
+
+
+class WorkflowList(Shape):
+    """All stored workflows."""
+
+    items: list[WorkflowSummary]
+
+
+class Workflow(WorkflowSummary):
+    """One version of a stored workflow."""
+
+    versions: list[int]
+    parameters: list[dict[str, Any]] = Field(description="Each with the places of its value.")
+    graph: dict[str, Any] = Field(description="The template, in the API format.")
+
+
+class ResolvedWorkflow(Shape):
+    """What a run would be."""
+
+    name: str
+    version: int
+    params: dict[str, Any]
+    graph: dict[str, Any]
+    values: list[dict[str, Any]] = Field(
+        description="For each value its node and input, the parameter, whether it was given, and"
+        " the rule that leads it there."
+    )
+    warnings: list[str]
 
 
 class ProblemKind(Shape):
@@ -168,5 +208,5 @@ class Report(Shape):
 
 PUBLISHED = (
     Problem, Media, Asset, Job, JobPage, AssetPage, OperationDescription, OperationList,
-    ProblemKind, ProblemList, Report,
+    WorkflowList, Workflow, ResolvedWorkflow, ProblemKind, ProblemList, Report,
 )  # fmt: skip

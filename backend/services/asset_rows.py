@@ -147,9 +147,14 @@ def let_go(asset: Asset) -> Statement:
 
 
 def find(ledger: Ledger, reference: str) -> list[Asset]:
-    """The asset of an id, or all of a content reference, newest first."""
+    """The asset of an id, or all of a content reference, newest first.
+
+    Plain files come last: a sound that was saved as 32-bit float WAV has the bytes of the sound
+    itself, and is still one.
+    """
     column = "reference" if reference.startswith("blake3:") else "id"
-    rows = ledger.read(f"SELECT * FROM asset WHERE {column} = ? ORDER BY id DESC", reference)
+    sql = f"SELECT * FROM asset WHERE {column} = ? ORDER BY kind = 'file', id DESC"
+    rows = ledger.read(sql, reference)
     return [_asset(row) for row in rows]
 
 

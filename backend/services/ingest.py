@@ -39,6 +39,8 @@ class Ingest:
         self._limits = Limits(
             image_pixels=settings.limits.image_pixels,
             audio_seconds=settings.limits.audio_seconds,
+            video_seconds=settings.limits.video_seconds,
+            video_pixels=settings.limits.video_pixels,
             disk_floor_bytes=settings.limits.disk_floor_bytes,
         )
         self._deadline_s = deadline_s

@@ -18,11 +18,15 @@ from backend.services.plugin_host import PluginHost
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """An operation, the plugin that gave it, and why it cannot run now (or ``None``)."""
+    """An operation, the plugin that gave it, and why it cannot run now (or ``None``).
+
+    ``is_declared`` is false for a stored workflow, which no plugin declares: it has no node.
+    """
 
     operation: Operation[..., Any]
     plugin: str
     unavailable: Unavailable | None
+    is_declared: bool = True
 
 
 class Registry:
@@ -31,12 +35,15 @@ class Registry:
     def __init__(self, host: PluginHost) -> None:
         self._host = host
         self._reported: dict[str, dict[str, Unavailable]] = {}
+        self._stored: dict[str, tuple[Operation[..., Any], str]] = {}
 
     def get(self, name: str) -> Entry:
         """The operation called *name*. Raises `UnknownName`, with near matches as the remedy."""
         found = self._host.operations.get(name)
+        if found is None and name in self._stored:
+            return self._like(*self._stored[name])
         if found is None:
-            near = difflib.get_close_matches(name, list(self._host.operations), n=3)
+            near = difflib.get_close_matches(name, [*self._host.operations, *self._stored], n=3)
             raise UnknownName(
                 f"there is no operation {name[:80]!r}",
                 remedy=f"Did you mean {' or '.join(near)}?" if near else "See GET /v1/operations.",
@@ -45,7 +52,21 @@ class Registry:
 
     def all(self) -> list[Entry]:
         """Every operation, in the order of declaration."""
-        return [self._entry(name, *found) for name, found in self._host.operations.items()]
+        declared = self._host.operations
+        stored = [each for name, each in self._stored.items() if name not in declared]
+        return [
+            *(self._entry(name, *found) for name, found in declared.items()),
+            *(self._like(*each) for each in stored),
+        ]
+
+    def offer(self, operation: Operation[..., Any], like: str) -> None:
+        """Add an operation that no plugin declares, or replace it. It is run by the one called
+        *like*, hence available whenever that is."""
+        self._stored[operation.name] = (operation, like)
+
+    def withdraw(self, name: str) -> None:
+        """Take back what was offered."""
+        self._stored.pop(name, None)
 
     def report(self, kind: str, unavailable: Mapping[str, Unavailable]) -> None:
         """Take what a worker of *kind* said of itself when it became ready; it replaces what the
@@ -55,6 +76,10 @@ class Registry:
     def availability(self, name: str) -> Unavailable | None:
         """Why *name* cannot run now, or ``None``. Raises `UnknownName`."""
         return self.get(name).unavailable
+
+    def _like(self, operation: Operation[..., Any], like: str) -> Entry:
+        runs = self.get(like)
+        return Entry(operation, runs.plugin, runs.unavailable, is_declared=False)
 
     def _entry(
         self, name: str, operation: Operation[..., Any], plugin: str, why: Unavailable | None

@@ -13,7 +13,7 @@ from __future__ import annotations
 import asyncio
 import shutil
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
 from itertools import count
@@ -67,7 +67,12 @@ class Runner:
         events: Events,
         assets: Assets,
         pool: WorkerPool,
+        prepare: Callable[[Job], Job] = lambda job: job,
+        explain: Callable[[Job, wire.Message], wire.Message] = lambda job, done: done,
     ) -> None:
+        """*prepare* says as what a job is given to its worker (it raises what the job fails of),
+        *explain* what the worker's answer means for the job as it was asked for."""
+        self._prepare, self._explain = prepare, explain
         self._limits = settings.limits
         self._scratch = settings.data_dir / "scratch" / "jobs"
         self._ledger = ledger
@@ -189,7 +194,8 @@ class Runner:
         scratch = self._rooms.pop(execution.worker, None) or self._new_room(execution.worker)
         begun = time.monotonic()
         try:
-            done = await execution.run(job, self._files(job, scratch), scratch)
+            files = self._files(job, scratch)
+            done = self._explain(job, await execution.run(self._prepare(job), files, scratch))
             if done.get("clean"):
                 self._rooms[execution.worker] = scratch
         except WorkerLost:

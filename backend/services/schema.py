@@ -74,4 +74,19 @@ CREATE TABLE small_blob (                      -- the content of small results; 
 );
 """
 
-MIGRATIONS: Final[tuple[str, ...]] = (JOBS + ASSETS, SMALL_BLOBS)
+WORKFLOWS: Final = """
+CREATE TABLE workflow (                        -- stored graphs; every version stays, for its jobs
+    name       TEXT NOT NULL,
+    version    INTEGER NOT NULL,               -- 1, 2, 3 …
+    original   BLOB NOT NULL,                  -- what was given, byte for byte
+    format     TEXT NOT NULL,                  -- editor or api
+    graph      TEXT NOT NULL,                  -- JSON, the template in the API format
+    parameters TEXT NOT NULL,                  -- JSON list
+    warnings   TEXT NOT NULL,                  -- JSON list of sentences
+    created    REAL NOT NULL,                  -- unix seconds
+    deleted    REAL,                           -- set: only its jobs know it any more
+    PRIMARY KEY (name, version)
+);
+"""
+
+MIGRATIONS: Final[tuple[str, ...]] = (JOBS + ASSETS, SMALL_BLOBS, WORKFLOWS)

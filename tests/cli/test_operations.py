@@ -23,7 +23,7 @@ def test_describe_shows_ranges_units_and_nested_fields(kino, cpu_service) -> Non
     said = kino.ok("describe", "mixer.duck").out
     line = next(line for line in said.splitlines() if line.startswith("--threshold-db"))
     assert all(word in line for word in ("dB", "≥ -60", "≤ 0", "-24"))
-    assert "tracks[].gain_db" in kino.ok("describe", "mixer.mix").out
+    assert "mix.strips[].fader_db" in kino.ok("describe", "mixer.mix").out
     assert kino.ok("describe", "mixer.duck", "--json").json() == cpu_service.get(
         "/v1/operations/mixer.duck"
     )
@@ -79,19 +79,20 @@ def test_options_may_be_written_in_both_ways(kino) -> None:
 
 def test_files_inside_of_json_are_uploaded(kino) -> None:
     """@FILE works in nested JSON, on the command line, in a file and on standard input."""
-    tracks = [{"source": "@music.wav", "gain_db": -6}, {"source": "@voice.wav"}]
-    (kino.folder / "tracks.json").write_text(json.dumps(tracks))
-    (kino.folder / "params.json").write_text(json.dumps({"tracks": tracks}))
-    text = json.dumps({"tracks": tracks})
+    music = {"id": "music", "source": "@music.wav", "fader_db": -6}
+    mix = {"strips": [music, {"id": "voice", "source": "@voice.wav"}]}
+    (kino.folder / "mix.json").write_text(json.dumps(mix))
+    (kino.folder / "params.json").write_text(json.dumps({"mix": mix}))
+    text = json.dumps({"mix": mix})
     found = [
-        kino.ok("run", "mixer.mix", f"--tracks={json.dumps(tracks)}", "--json").json(),
-        kino.ok("run", "mixer.mix", "--tracks=@tracks.json", "--json").json(),
+        kino.ok("run", "mixer.mix", f"--mix={json.dumps(mix)}", "--json").json(),
+        kino.ok("run", "mixer.mix", "--mix=@mix.json", "--json").json(),
         kino.ok("run", "mixer.mix", "--params=params.json", "--json").json(),
         kino.ok("run", "mixer.mix", "--params", "-", "--json", stdin=text).json(),
     ]
     results = [job["result"]["master"]["reference"] for job in found]
     assert len(set(results)) == 1
-    assert found[0]["params"]["tracks"][0]["gain_db"] == -6.0
+    assert found[0]["params"]["mix"]["strips"][0]["fader_db"] == -6.0
 
 
 def test_outputs_are_never_overwritten(kino, folder: Path) -> None:
@@ -158,10 +159,10 @@ def test_json_that_is_nested_too_deeply_is_refused(kino) -> None:
     """Brackets without end are wrong usage in a file and on the command line, not a crash."""
     for depth in (400, 900, 50_000):
         (kino.folder / "deep.json").write_text("[" * depth + "]" * depth)
-        ended = kino("run", "mixer.mix", "--tracks=@deep.json")
+        ended = kino("run", "mixer.mix", "--mix=@deep.json")
         assert ended.status in (1, 2)
         assert "Traceback" not in ended.err
-    ended = kino("run", "mixer.mix", "--tracks=" + "[" * 10_000)
+    ended = kino("run", "mixer.mix", "--mix=" + "[" * 10_000)
     assert ended.status == 2
     assert "not JSON" in ended.err
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any, Final
 
-from backend.plugins import Operation, hookimpl
+from backend.plugins import NodeShape, Operation, hookimpl
 
 name: Final = "workflows"
 summary: Final = "Runs ComfyUI graphs and keeps everything that they give."
@@ -17,7 +17,15 @@ summary: Final = "Runs ComfyUI graphs and keeps everything that they give."
 
 @hookimpl
 def register_operations() -> Sequence[Operation[..., Any]]:
-    """Give ``workflows.run``."""
+    """Give the ``workflows.*`` operations."""
     from . import operations
 
-    return [operations.run]
+    return [operations.run, operations.convert, operations.describe, operations.note]
+
+
+@hookimpl
+def register_nodes() -> Sequence[NodeShape]:
+    """Give the note under its older name."""
+    from . import nodes
+
+    return [nodes.NOTE]

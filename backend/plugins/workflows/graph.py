@@ -20,13 +20,14 @@ from pydantic_core import (
     core_schema,
 )
 
-from backend.media.reference import REFERENCE_PATTERN, MediaValue, resolve
+from backend.media.reference import REFERENCE, REFERENCE_PATTERN, MediaValue, resolve
+from backend.plugins import FieldError
 
 MAX_NODES: Final = 2000
 MAX_NAME: Final = 200
 LOAD: Final = "KinoLoadAsset"
 OURS: Final = ("Kino", "Internode")
-"""Beginnings of the class names of our own nodes; only these take references inside of JSON."""
+"""Beginnings of the class names of our own nodes; only these take references, alone or in JSON."""
 
 _QUOTED: Final = re.compile(r'"(' + REFERENCE_PATTERN.strip("^$") + r')"')
 _KEYS: Final = {"class_type", "inputs", "_meta", "is_changed"}
@@ -111,6 +112,23 @@ class Graph:
                     yield _error(error, value, node_id, "inputs", name)
 
 
+def form_errors(value: Any, *above: str) -> list[FieldError]:
+    """What is wrong with the form of a graph that stands at *above*; nothing, if it is one. An
+    asset that is still to be named is no error."""
+    found = []
+    for each in _form(value):
+        error, place = each["type"], (*above, *(str(part) for part in each.get("loc", ())))
+        assert isinstance(error, PydanticCustomError)
+        if error.type != "missing":
+            found.append(FieldError(pointer(*place), error.type, error.message()))
+    return found
+
+
+def pointer(*parts: str) -> str:
+    """A JSON pointer (RFC 6901)."""
+    return "".join("/" + part.replace("~", "~0").replace("/", "~1") for part in parts)
+
+
 def _replace(class_type: str, name: str, value: Any, canonical: Any) -> Any:
     if class_type == LOAD and name == "asset":
         if not isinstance(value, str):
@@ -118,7 +136,11 @@ def _replace(class_type: str, name: str, value: Any, canonical: Any) -> Any:
                 "reference", "An asset is named here, by its reference; a link cannot be followed"
             )
         return canonical(value)
-    if class_type.startswith(OURS) and isinstance(value, str) and value.lstrip()[:1] in ("[", "{"):
+    if not class_type.startswith(OURS) or not isinstance(value, str):
+        return value
+    if REFERENCE.fullmatch(value):
+        return canonical(value)
+    if value.lstrip()[:1] in ("[", "{"):
         return _QUOTED.sub(lambda found: f'"{canonical(found.group(1))}"', value)
     return value
 
@@ -129,7 +151,8 @@ def _form(value: Any) -> Iterator[InitErrorDetails]:
         yield _told("graph", "A graph is an object of nodes by their id", value)
         return
     if isinstance(value.get("nodes"), list):
-        told = "This is the editor's own format; export the graph with 'Export (API)'"
+        told = "This is the editor's own format: convert it with workflows.convert, or export"
+        told += " it with 'Export (API)'"
         yield _told("graph_format", told, None, "nodes")
         return
     if not 1 <= len(value) <= MAX_NODES:

@@ -44,7 +44,7 @@ def test_references_become_inputs_of_the_job_in_canonical_form():
 
 
 def test_references_inside_of_json_texts_of_our_own_nodes_are_found():
-    """A nested model on one text widget may name assets; other nodes' texts are left alone."""
+    """A text of ours names assets alone or within a nested model; others' texts are left alone."""
     text = json.dumps([{"source": ID}, {"source": OTHER}])
     graph = {
         "1": {"class_type": "KinoTrialMix", "inputs": {"tracks": text}},
@@ -55,7 +55,7 @@ def test_references_inside_of_json_texts_of_our_own_nodes_are_found():
     assert checked.inputs == (CANONICAL, OTHER)
     assert checked.params["graph"]["1"]["inputs"]["tracks"] == text.replace(ID, CANONICAL)
     assert checked.params["graph"]["2"] == graph["2"]
-    assert checked.params["graph"]["3"] == graph["3"]
+    assert checked.params["graph"]["3"]["inputs"] == {"label": CANONICAL}
 
 
 def test_where_the_graph_runs_references_are_opened():

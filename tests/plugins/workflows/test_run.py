@@ -54,12 +54,12 @@ def test_outputs_come_back_by_kind_and_by_node(job_folder):
 
 
 def test_the_result_has_one_output_for_each_field():
-    """The doors see seven lists and three facts."""
+    """The doors see eight lists and three facts."""
     kinds = {output.name: (output.kind, output.arity) for output in operations.run.outputs}
     assert kinds["images"] == ("image", "list")
     assert kinds["files"] == ("file", "list")
     assert kinds["nodes"] == ("value", "one")
-    assert len(kinds) == 10
+    assert len(kinds) == 11
 
 
 def test_progress_and_cancel_pass_through(job_folder):
@@ -87,8 +87,12 @@ def test_without_an_engine_it_says_what_to_do(monkeypatch):
     assert caught.value.remedy
 
 
-def test_the_plugin_gives_its_operation():
-    """One operation, for the worker that has ComfyUI, and never taken for pure."""
-    (run,) = register_operations()
-    assert run.name == "workflows.run"
-    assert (run.needs.runs_on, run.needs.comfyui, run.pure) == ("comfy", True, False)
+def test_the_plugin_gives_its_operations():
+    """What needs ComfyUI runs in the worker that has it, and is never taken for pure."""
+    by_name = {each.name: each for each in register_operations()}
+    assert list(by_name) == [
+        "workflows.run", "workflows.convert", "workflows.describe", "workflows.note"
+    ]  # fmt: skip
+    for name in ("workflows.run", "workflows.convert", "workflows.describe"):
+        needs = by_name[name].needs
+        assert (needs.runs_on, needs.comfyui, by_name[name].pure) == ("comfy", True, False)
