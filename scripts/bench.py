@@ -23,7 +23,16 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Final
 
-from bench_rows import long_mix, pictures, service
+from bench_rows import (
+    console,
+    keyframes,
+    long_mix,
+    loudness,
+    pictures,
+    resampling,
+    service,
+    spectral,
+)
 from bench_rows.figures import Figure, as_json, table, write_page
 from bench_rows.servers import ROOT, NotMeasured
 
@@ -47,9 +56,43 @@ ROWS: Final[dict[str, tuple[Row, str]]] = {
         service.measure_dispatch,
         "from before the POST, at the client, to the `started` of the job, on an idle worker.",
     ),
+    "console": (
+        console.measure,
+        "eight stereo strips of 60 s at 48 kHz through every insert of strip and master, on arrays "
+        "in memory, all sides in turns. Kino: `mixer.mix` as a call, with meters of the master. "
+        "pedalboard: its built-in effects in the same order, the strips on two threads; its drive "
+        "is a plain tanh, its limiter knows no true peak. torchaudio: what it has of the chain, "
+        "which is filters, echoes and overdrive, no dynamics. Predecessor: its own measurement.",
+    ),
+    "spectral": (
+        spectral.measure,
+        "magnitudes of ten seconds to sound, on one thread, both sides in turns. Kino: 48 "
+        "iterations from integrated phases. torchaudio: `griffinlim` with 100 iterations and "
+        "momentum 0.99. Convergence is the spectrum's distance from the wanted one, by torch.",
+    ),
+    "keyframes": (
+        keyframes.measure,
+        "ten minutes of drums with known strokes, mono at 44.1 kHz, in memory, both sides warm, in "
+        "turns. Level: the mean square on a fine grid against `feature.rms`. Beats: onset times "
+        "against `onset_detect`. Tempo: tempo and beats against `beat_track`. F: the harmonic mean "
+        "of precision and recall, within 50 ms; Kino's from the frames of a curve at 24000/1001.",
+    ),
+    "loudness": (
+        loudness.measure,
+        "three minutes of stereo at 48 kHz, in memory, both sides in turns. Integrated loudness "
+        "alone, and all of Kino's meters at once (momentary, short-term, range, true peak at eight "
+        "times the rate, RMS). Error: the largest on cases 1 and 3 to 5 of EBU Tech 3341.",
+    ),
+    "resampling": (
+        resampling.measure,
+        "48 to 44.1 kHz. Kino: soxr VHQ, in blocks. torchaudio: `functional.resample` as it comes. "
+        "Noise: what a fitted sine leaves of each tone of a sweep from 50 Hz to 20 kHz. Alias: "
+        "what is left of tones between 22.4 and 23.8 kHz, which the new rate cannot hold. Speed: "
+        "a minute of stereo, in memory, both sides in turns.",
+    ),
     "long-mix": (
         long_mix.measure,
-        "a `mixer.mix` of four two-hour tracks to 48 kHz; the largest USS of the worker meanwhile.",
+        "a `mixer.mix` of four two-hour strips to 48 kHz; the largest USS of the worker meanwhile.",
     ),
 }
 

@@ -14,12 +14,14 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Final
 
-from docs_pages import environment, hooks, operations, problems
+from docs_pages import environment, hooks, mixdoc, nodes, operations, problems
 
 ROOT: Final = Path(__file__).resolve().parents[1]
 PAGES: Final[dict[str, Callable[[], str]]] = {
     ".env.example": environment.page,
     "docs/hooks.md": hooks.page,
+    "docs/mixdoc.schema.json": mixdoc.page,
+    "docs/nodes.md": nodes.page,
     "docs/operations.md": operations.page,
     "docs/problems.md": problems.page,
 }

@@ -16,7 +16,20 @@ from string import Template
 from typing import Final
 
 NAME: Final = re.compile(r"[a-z][a-z0-9_]*")
-TAKEN: Final = frozenset({"files", "mixer", "workflows", "comfyui", "limits", "kino"})
+TAKEN: Final = frozenset(
+    (
+        "files",
+        "mixer",
+        "reactive",
+        "sdxl",
+        "spectral",
+        "stems",
+        "workflows",
+        "comfyui",
+        "limits",
+        "kino",
+    )
+)
 """Plugins and groups of settings that Kino has itself."""
 
 PYPROJECT: Final = """\

@@ -15,10 +15,12 @@ import math
 import shutil
 import tempfile
 import wave
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
+from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from filelock import FileLock
 
@@ -139,6 +141,62 @@ def wav(seconds: float = 0.1, hz: float = 440.0, rate: int = 8000) -> bytes:
 @pytest.fixture(scope="session")
 def make_wav() -> Callable[..., bytes]:
     return wav
+
+
+def film(
+    path: Path,
+    *,
+    frames: int = 20,
+    rate: Fraction | int = 25,
+    size: tuple[int, int] = (64, 48),
+    codec: str = "libx264",
+    pixels: str = "yuv420p",
+    turned: int = 0,
+    times: Sequence[int] | None = None,
+    sound: str | None = None,
+    click: int = 10,
+    sample_rate: int = 48_000,
+) -> Path:
+    """A video by PyAV: frame n is grey with the value 8 n, its upper left quarter red.
+
+    *times* are time stamps in milliseconds instead of an even rate; *turned* is a rotation in
+    degrees beside the pictures. *sound* is a codec: silence, with a click when frame *click* comes.
+    """
+    import av
+
+    options = {"libx264": {"crf": "8"}, "libvpx-vp9": {"crf": "10"}}.get(codec, {})
+    with av.open(str(path), "w", options={"fflags": "+bitexact"}) as container:
+        pictures: Any = container.add_stream(codec, rate=rate, options=options)
+        pictures.width, pictures.height = size
+        pictures.pix_fmt = pixels
+        if times is not None:
+            pictures.codec_context.time_base = Fraction(1, 1000)
+        if turned:
+            pictures.set_display_rotation(turned)
+        heard: Any = None
+        if sound is not None:
+            heard = container.add_stream(sound, rate=sample_rate, layout="mono")
+        for number in range(frames):
+            grid = np.full((size[1], size[0], 3), 8 * number % 256, np.uint8)
+            grid[: size[1] // 2, : size[0] // 2] = (255, 0, 0)
+            picture = av.VideoFrame.from_ndarray(grid)
+            picture.pts = number if times is None else times[number]
+            picture.time_base = Fraction(1, 1000) if times is not None else 1 / Fraction(rate)
+            container.mux(pictures.encode(picture))
+        container.mux(pictures.encode(None))
+        if heard is not None:
+            samples = np.zeros((1, round(frames / Fraction(rate) * sample_rate)), np.float32)
+            samples[0, round(click / Fraction(rate) * sample_rate)] = 0.9
+            part = av.AudioFrame.from_ndarray(samples, "fltp", "mono")
+            part.sample_rate, part.pts = sample_rate, 0
+            container.mux(heard.encode(part))
+            container.mux(heard.encode(None))
+    return path
+
+
+@pytest.fixture(scope="session")
+def make_film() -> Callable[..., Path]:
+    return film
 
 
 @pytest.fixture(scope="session")

@@ -134,7 +134,7 @@ def test_sigterm_loses_nothing(launch, make_wav):
     tone = service.upload(make_wav(), "tone.wav")
     accepted = []
     for n in range(20):
-        body = {"tracks": [{"source": tone["reference"], "gain_db": -float(n)}]}
+        body = {"mix": {"strips": [{"id": "a", "source": tone["reference"], "fader_db": -n}]}}
         answer = service.ask("POST", MIX, body)
         assert answer.status == 202
         accepted.append(answer.json()["id"])
@@ -154,7 +154,7 @@ def test_sigterm_answers_who_waits(launch, make_wav):
     tone = service.upload(make_wav(), "tone.wav")
     (worker,) = service.get("/v1/system")["workers"]
     psutil.Process(worker["pid"]).suspend()
-    body = {"tracks": [{"source": tone["reference"]}]}
+    body = {"mix": {"strips": [{"id": "a", "source": tone["reference"]}]}}
     job = service.ask("POST", MIX, body).json()["id"]
     until("it runs", lambda: service.get(f"/v1/jobs/{job}")["state"] == "running", seconds=10)
     with socket.create_connection(("127.0.0.1", int(service.url.rpartition(":")[2]))) as waiting:

@@ -57,9 +57,10 @@ class Stock:
         given = {"music": self.music, "voice": self.voice, **more}
         return {name: value for name, value in given.items() if value is not None}
 
-    def mix(self, *tracks: dict[str, Any], **more: Any) -> dict[str, Any]:
-        """Parameters of ``mixer.mix`` with a good first track."""
-        return {"tracks": [{"source": self.music}, *tracks], **more}
+    def mix(self, *strips: dict[str, Any], **more: Any) -> dict[str, Any]:
+        """Parameters of ``mixer.mix`` with a good first strip."""
+        numbered = [{"id": f"s{n}", **each} for n, each in enumerate(strips)]
+        return {"mix": {"strips": [{"id": "good", "source": self.music}, *numbered], **more}}
 
 
 def wav_of(audio: Audio, folder: Path) -> bytes:
@@ -183,14 +184,23 @@ VALUES = [
     broken("bool for a number", "/ratio", "float_type", ratio=True),
     broken("other unit's name", "/threshold", "extra_forbidden", threshold=0.1),
     broken("missing", "/voice", "missing", voice=None),
-    mixed("nested range", "/tracks/1/pan", "less_than_equal",
+    mixed("nested range", "/mix/strips/1/pan", "less_than_equal",
           lambda s: s.mix({"source": s.voice, "pan": 2.0})),
-    mixed("nested unknown field", "/tracks/1/level", "extra_forbidden",
+    mixed("nested unknown field", "/mix/strips/1/level", "extra_forbidden",
           lambda s: s.mix({"source": s.voice, "level": 1.0})),
-    mixed("nested foreign asset", "/tracks/1/source", "asset",
+    mixed("nested foreign asset", "/mix/strips/1/source", "asset",
           lambda s: s.mix({"source": s.picture}), "an image, audio is needed"),
-    mixed("too few", "/tracks", "too_short", lambda s: {"tracks": []}),
-    mixed("too many", "/tracks", "too_long", lambda s: s.mix(*[{"source": s.music}] * 256)),
+    mixed("too few", "/mix/strips", "too_short", lambda s: {"mix": {"strips": []}}),
+    mixed("too many", "/mix/strips", "too_long", lambda s: s.mix(*[{"source": s.music}] * 32)),
+    mixed("a doubled id", "/mix/strips/1/id", "doubled",
+          lambda s: s.mix({"source": s.voice, "id": "good"}), "'good' stands twice"),
+    mixed("an unknown bus", "/mix/strips/1/sends/0/bus", "unknown_bus",
+          lambda s: s.mix({"source": s.voice, "sends": [{"bus": "hall"}]}), "no bus 'hall'"),
+    mixed("an unknown key", "/mix/strips/1/compressor/key", "unknown_strip",
+          lambda s: s.mix({"source": s.voice, "compressor": {"key": "strip:x"}}), "no strip 'x'"),
+    mixed("a later version", "/mix/version", "literal_error", lambda s: s.mix(version=2)),
+    mixed("a point out of range", "/mix/strips/1/fader_db/points/1/1", "range",
+          lambda s: s.mix({"source": s.voice, "fader_db": {"points": [[0, 0], [1, 99]]}})),
     broken("missing asset", "/music", "asset", "there is no asset", music=NOWHERE),
     broken("missing id", "/music", "asset", "there is no asset", music="ast_" + "0" * 26),
     broken("foreign asset", "/voice", "asset", "an image, audio is needed", voice=PICTURE),

@@ -15,10 +15,12 @@ import wave
 import zlib
 from collections.abc import Callable, Iterator
 from contextlib import closing
+from fractions import Fraction
 from pathlib import Path
 from typing import Any, NamedTuple
 from urllib.parse import quote, urlsplit
 
+import av
 import numpy as np
 import pytest
 
@@ -68,6 +70,20 @@ def wav_with_nan(folder: Path) -> bytes:
 def png(folder: Path) -> bytes:
     path = folder / "made.png"
     Image.from_array(np.random.default_rng(3).random((40, 60, 3), np.float32)).save(path)
+    return path.read_bytes()
+
+
+def mp4(folder: Path, rate: int = 25) -> bytes:
+    """A good video of eight small frames."""
+    path = folder / "made.mp4"
+    with av.open(str(path), "w") as container:
+        stream = container.add_stream("libx264", rate=rate)
+        stream.width, stream.height, stream.pix_fmt = 64, 48, "yuv420p"
+        for number in range(8):
+            picture = av.VideoFrame.from_ndarray(np.full((48, 64, 3), 20 * number, np.uint8))
+            picture.pts, picture.time_base = number, Fraction(1, rate)
+            container.mux(stream.encode(picture))
+        container.mux(stream.encode(None))
     return path.read_bytes()
 
 
@@ -126,6 +142,18 @@ FILES = [
     Upload("truncated PNG header", lambda f: png(f)[:20]),
     Upload("PNG with a wrong byte", wrong_png),
     Upload("PNG bomb", lambda _: png_that_claims(60_000, 60_000), TOO_LARGE, "image_pixels"),
+    Upload("truncated MP4", lambda f: mp4(f)[:-99], says="cut"),
+    Upload("truncated MP4 header", lambda f: mp4(f)[:40]),
+    Upload("damaged MP4", lambda f: mp4(f).replace(b"stsz", b"zzzz"), says="video"),
+    Upload("HEIF image", lambda _: b"\0\0\0\x18ftypheic" + bytes(99), says="HEIF"),
+    Upload("Matroska in name", lambda _: b"\x1a\x45\xdf\xa3" + bytes(999), says="video"),
+    Upload(
+        "10 000 frames a second",
+        lambda f: mp4(f, 10_000),
+        INVALID,
+        "10000",
+        ("/file", "frame_rate"),
+    ),
     Upload("text", lambda _: b"just words\n", says="not accepted"),
     Upload("a page", lambda _: b"<html><script>1</script>", says="HTML", file_name="song.wav"),
     Upload("a program", lambda _: b"\x7fELF" + bytes(200), file_name="picture.png"),

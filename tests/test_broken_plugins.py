@@ -87,5 +87,7 @@ def test_nothing_else_is_affected(tmp_path: Path, launch: Callable[..., Service]
     assert "did not return" in refused.json()["detail"]
     Audio.from_samples(np.zeros((1, 100), np.float32), 48000).save(tmp_path / "a.wav")
     asset = service.upload((tmp_path / "a.wav").read_bytes(), "a.wav")
-    mixed = service.run("mixer.mix", {"tracks": [{"source": asset["reference"]}]})
+    mixed = service.run(
+        "mixer.mix", {"mix": {"strips": [{"id": "a", "source": asset["reference"]}]}}
+    )
     assert mixed["state"] == "succeeded"

@@ -56,7 +56,8 @@ def submit(service: Service, path: str, params: dict[str, Any]) -> str:
 
 
 def one_track(service: Service, sound: bytes) -> dict[str, Any]:
-    return {"tracks": [{"source": service.upload(sound, "tone.wav")["reference"]}]}
+    source = service.upload(sound, "tone.wav")["reference"]
+    return {"mix": {"strips": [{"id": "tone", "source": source}]}}
 
 
 def worker(service: Service, kind: str) -> dict[str, Any]:
@@ -138,13 +139,14 @@ def test_only_one_process_has_torch(service: Service, make_wav: Callable[..., by
 # --- the end ---------------------------------------------------------------------------------
 
 
-def slow_mix(service: Service, folder: Path, tracks: int) -> dict[str, Any]:
-    """A mix that takes a second for some tens of tracks: each is resampled at the best quality."""
+def slow_mix(service: Service, folder: Path, strips: int) -> dict[str, Any]:
+    """A mix that takes a second for some tens of strips: each is resampled at the best quality."""
     path = folder / "noise.wav"
     samples = np.random.default_rng(5).standard_normal((2, 10 * 44_100)) * 0.1
     Audio.from_samples(samples.astype(np.float32), 44_100).save(path)
     source = service.upload(path.read_bytes(), "noise.wav")["reference"]
-    return {"tracks": [{"source": source}] * tracks, "sample_rate": 96_000}
+    many = [{"id": f"s{n}", "source": source} for n in range(strips)]
+    return {"mix": {"strips": many, "sample_rate": 96_000}}
 
 
 def running(service: Service, path: str) -> bool:
@@ -169,7 +171,7 @@ def test_the_running_job_finishes(launch: Callable[..., Service], tmp_path: Path
     """SIGTERM: the running job ends well and is kept; what waited is run by the next service."""
     service = launch()
     service.wait_ready()
-    params = slow_mix(service, tmp_path, tracks=16)
+    params = slow_mix(service, tmp_path, strips=16)
     jobs = [submit(service, MIX, params) for _ in range(3)]
     until("the first runs", lambda: running(service, jobs[0]), seconds=20, every=0.005)
     end(service)
@@ -190,7 +192,7 @@ def test_a_job_longer_than_the_drain(launch: Callable[..., Service], tmp_path: P
     the end of the service does not wait for it, and is no attempt of the job's own fault."""
     service = launch(limits__drain_s=0.2, limits__cancel_grace_s=1.0, limits__job_attempts=1)
     service.wait_ready()
-    job = submit(service, MIX, slow_mix(service, tmp_path, tracks=80))
+    job = submit(service, MIX, slow_mix(service, tmp_path, strips=32))
     until("it runs", lambda: running(service, job), seconds=20, every=0.005)
     took = end(service)
     again = launch(data_dir=service.data_dir, limits__job_attempts=1)

@@ -93,7 +93,7 @@ def doctor(service: Service, folder: Path) -> dict[str, Any]:
 
 def mixes(service: Service, make_wav: Callable[..., bytes]) -> None:
     tone = service.upload(make_wav(), "tone.wav")
-    job = service.run("mixer.mix", {"tracks": [{"source": tone["reference"]}]})
+    job = service.run("mixer.mix", {"mix": {"strips": [{"id": "a", "source": tone["reference"]}]}})
     assert job["state"] == "succeeded", job["error"]
 
 

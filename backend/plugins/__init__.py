@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from backend.context import LOCAL, Cancelled, Context, scratch_folder
+from backend.context import LOCAL, Cancelled, Context, models_folder, scratch_folder
 from backend.errors import (
     AssetRejected,
     FieldError,
@@ -45,6 +45,7 @@ __all__ = [
     "UnknownName",
     "UpstreamFailed",
     "hookimpl",
+    "models_folder",
     "operation",
     "scratch_folder",
 ]
@@ -52,5 +53,9 @@ __all__ = [
 BUILT_IN: Final = (
     "backend.plugins.files",
     "backend.plugins.mixer",
+    "backend.plugins.reactive",
+    "backend.plugins.sdxl",
+    "backend.plugins.spectral",
+    "backend.plugins.stems",
     "backend.plugins.workflows",
 )

@@ -12,6 +12,7 @@ from typing import Any, Final
 
 from backend.errors import AssetRejected, AssetTooLarge, KinoError, StorageFull
 from backend.media import decoding
+from backend.media.containers import THREADS
 from backend.wire import Message
 from backend.worker import confinement
 
@@ -29,9 +30,9 @@ class IngestHandler:
         import mido
         import PIL.Image
 
-        from backend.media import decoding_audio, decoding_image
+        from backend.media import decoding_audio, decoding_image, decoding_video
 
-        loaded = (av, mido, PIL.Image, decoding_audio, decoding_image)
+        loaded = (av, mido, PIL.Image, decoding_audio, decoding_image, decoding_video)
         confinement.limit_files(FILE_SIZE, OPEN_FILES)
         confinement.limit_memory(ADDRESS_SPACE)
         return {"decoders": [module.__name__ for module in loaded]}
@@ -41,7 +42,8 @@ class IngestHandler:
 
         *message* also holds ``limits`` (of `decoding.Limits`) and ``seconds`` of processor time.
         """
-        confinement.limit_processor(float(message["seconds"]))
+        # video is decoded in threads, and the limit counts all of them
+        confinement.limit_processor(float(message["seconds"]) * THREADS)
         return {"id": message["id"], **decode(message)}
 
     def interrupt(self, job_id: str, attempt: int) -> None:

@@ -11,6 +11,7 @@ from typing import Any, Literal
 
 from backend.bricks import lane
 from backend.config import Settings
+from backend.context import set_models_folder
 from backend.operations import Operation
 from backend.services.plugin_host import PluginHost
 from backend.wire import Message
@@ -36,6 +37,7 @@ class OperationHandler:
     def start(self) -> Message:
         """Load plugins, then ComfyUI. A plugin or a ComfyUI that fails is reported, not fatal."""
         self._stage("plugins")
+        set_models_folder(self._settings.models_dir)
         self._host.load()
         comfyui: Message | None = None
         if self._kind == "comfy":

@@ -160,14 +160,16 @@ def copy_tree(folder: Path) -> Path:
     return copy
 
 
-def comfyui_flags(folder: Path) -> list[str]:
-    """The flags that every ComfyUI here runs with; Kino's own are the same."""
+def comfyui_flags(folder: Path, *, api_nodes: bool = False) -> list[str]:
+    """The flags that every ComfyUI here runs with; Kino's own are the same, but for *api_nodes*:
+    nodes in front of hosted services, which only the comparison of conversions needs."""
     base = folder / "base"
     for name in ("models", "input", "output", "temp", "user", "custom_nodes"):
         (base / name).mkdir(parents=True, exist_ok=True)
     database = f"sqlite:///{base / 'user' / 'comfyui.db'}"
     flags = ["--base-directory", str(base), "--database-url", database]
-    flags += ["--disable-api-nodes", "--disable-all-custom-nodes"]
+    flags += ["--disable-all-custom-nodes"]
+    flags += [] if api_nodes else ["--disable-api-nodes"]
     return flags if gpu_present() else [*flags, "--cpu"]
 
 
@@ -178,12 +180,12 @@ def gpu_present() -> bool:
 
 
 @contextmanager
-def stock(folder: Path) -> Iterator[Served]:
+def stock(folder: Path, *, api_nodes: bool = False) -> Iterator[Served]:
     """ComfyUI's own server, from a copy of the same tree."""
     port = free_port()
     tree = copy_tree(folder)
     command = [sys.executable, tree / "main.py", "--listen", "127.0.0.1", "--port", str(port)]
-    command += ["--disable-auto-launch", *comfyui_flags(folder)]
+    command += ["--disable-auto-launch", *comfyui_flags(folder, api_nodes=api_nodes)]
     with started("stock", command, folder, port, "/system_stats") as served:
         yield served
 

@@ -69,9 +69,9 @@ async def _dispatch(served: servers.Served) -> tuple[list[float], list[float]]:
     async with KinoClient(served) as client:
         reference = (await upload(client, wav(bytes(9600), 48000, 2), "short.wav"))["reference"]
         for number in range(WARM_UP + JOBS):
-            track = {"source": reference, "gain_db": -number / 10}
+            strip = {"id": "tone", "source": reference, "fader_db": -number / 10}
             submitted, clock = time.time(), time.perf_counter()
-            job = await client.run("mixer.mix", {"tracks": [track]})
+            job = await client.run("mixer.mix", {"mix": {"strips": [strip]}})
             span = time.perf_counter() - clock
             if number >= WARM_UP:
                 started = datetime.fromisoformat(job["started"]).timestamp()

@@ -121,11 +121,14 @@ def _takes(schema: dict[str, Any], known: dict[str, Any]) -> str:
         return f"list of {_takes(_resolved(schema.get('items', {}), known)[0], known)}"
     if schema.get("type") == "object":
         return schema.get("title", "object") if "properties" in schema else "object"
-    words = [str(schema.get("type", "anything"))]
+    kind = schema.get("type", "anything")
+    words = [" or ".join(kind) if isinstance(kind, list) else str(kind)]
     return " ".join(words + ([f"in {schema['unit']}"] if "unit" in schema else []))
 
 
 def _range(schema: dict[str, Any]) -> str:
+    if "x-kino-automatable" in schema:  # a curve has the range of the number it stands for
+        return _range(schema["anyOf"][0])
     signs = {"minimum": "≥", "exclusiveMinimum": ">", "maximum": "≤", "exclusiveMaximum": "<"}
     counts = {
         "minItems": "at least {} items",

@@ -12,7 +12,7 @@ from backend.plugins import BUILT_IN
 
 HEAVY = [
     *("torch", "torchaudio", "torchvision", "transformers", "diffusers", "demucs"),
-    *("pedalboard", "scipy", "comfy", "nodes", "execution", "folder_paths", "server"),
+    *("matplotlib", "pedalboard", "scipy", "comfy", "nodes", "execution", "folder_paths", "server"),
 ]
 
 

@@ -23,7 +23,7 @@ def problem_of(answer, status, slug):
 
 
 def mix_of(asset, **more):
-    return {"tracks": [{"source": asset["reference"], **more}]}
+    return {"mix": {"strips": [{"id": "a", "source": asset["reference"], **more}]}}
 
 
 def events_of(service, job_id, *, query="", headers=None):
@@ -64,7 +64,7 @@ def test_a_job_is_found_again(cpu_service, tone):
 
 def test_pages_of_jobs(cpu_service, tone):
     """Cursors lead through all jobs, newest first, each once."""
-    mine = {cpu_service.run("mixer.mix", mix_of(tone, gain_db=-float(n)))["id"] for n in range(3)}
+    mine = {cpu_service.run("mixer.mix", mix_of(tone, fader_db=-float(n)))["id"] for n in range(3)}
     seen, cursor = [], ""
     while True:
         page = cpu_service.get(f"/v1/jobs?limit=2{cursor}")

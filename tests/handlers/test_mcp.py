@@ -18,7 +18,8 @@ async def test_the_official_client_lists_and_calls(cpu_service, tone):
         assert sorted(by_name) == sorted(item["tool"] for item in operations)
         assert by_name["mixer_duck"].input_schema["properties"]["ratio"]["unit"] == ":1"
         called = await client.call_tool(
-            "mixer_mix", {"tracks": [{"source": tone["reference"], "gain_db": -6.0}]}
+            "mixer_mix",
+            {"mix": {"strips": [{"id": "a", "source": tone["reference"], "fader_db": -6.0}]}},
         )
         assert called.is_error is False
         result = called.structured_content

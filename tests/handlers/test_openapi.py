@@ -66,7 +66,9 @@ def test_fixed_paths_answer_as_they_say(cpu_service):
 
 def test_shapes_hold_nothing_unknown(cpu_service, tone):
     """Real answers have exactly the documented fields (media have their own details besides)."""
-    job = cpu_service.run("mixer.mix", {"tracks": [{"source": tone["reference"]}]})
+    job = cpu_service.run(
+        "mixer.mix", {"mix": {"strips": [{"id": "a", "source": tone["reference"]}]}}
+    )
     for shape, answer in ((shapes.Job, job), (shapes.Asset, tone)):
         assert answer.keys() == {f.alias or n for n, f in shape.model_fields.items()}
 

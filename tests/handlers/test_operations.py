@@ -16,7 +16,7 @@ MISSING = "blake3:" + "0" * 64
 
 
 def mix_of(asset, **more):
-    return {"tracks": [{"source": asset["reference"], **more}]}
+    return {"mix": {"strips": [{"id": "a", "source": asset["reference"], **more}]}}
 
 
 def problem_of(answer, status, slug):
@@ -70,7 +70,7 @@ def test_not_waiting_gives_a_place(cpu_service, tone):
 
 def test_asset_ids_are_references_too(cpu_service, tone):
     """An asset's id stands for its content; the job keeps the content reference."""
-    job = cpu_service.run("mixer.mix", {"tracks": [{"source": tone["id"]}]})
+    job = cpu_service.run("mixer.mix", {"mix": {"strips": [{"id": "a", "source": tone["id"]}]}})
     assert job["inputs"] == [tone["reference"]]
 
 
@@ -80,7 +80,7 @@ def test_idempotency_key(cpu_service, tone):
     first = cpu_service.ask("POST", MIX, mix_of(tone), headers=headers)
     again = cpu_service.ask("POST", MIX, mix_of(tone), headers=headers)
     assert first.json()["id"] == again.json()["id"]
-    other = cpu_service.ask("POST", MIX, mix_of(tone, gain_db=-1.0), headers=headers)
+    other = cpu_service.ask("POST", MIX, mix_of(tone, fader_db=-1.0), headers=headers)
     problem_of(other, 409, "conflict")
 
 
@@ -163,9 +163,10 @@ def test_bad_parameters(cpu_service, tone, more, pointer, rule):
 
 def test_pointers_go_deep(cpu_service, tone):
     """A rule broken inside a nested model is pointed at exactly."""
-    body = {"tracks": [{"source": tone["reference"]}, {"source": tone["reference"], "pan": 2}]}
+    good = {"id": "a", "source": tone["reference"]}
+    body = {"mix": {"strips": [good, {**good, "id": "b", "pan": 2}]}}
     problem = problem_of(cpu_service.ask("POST", MIX, body), 422, "invalid-parameters")
-    assert [error["pointer"] for error in problem["errors"]] == ["/tracks/1/pan"]
+    assert [error["pointer"] for error in problem["errors"]] == ["/mix/strips/1/pan"]
 
 
 def test_an_asset_of_another_kind(cpu_service):
@@ -186,11 +187,11 @@ def test_an_asset_of_another_kind(cpu_service):
         (b"{", 400, "malformed-request"),
         (b"[]", 422, "invalid-parameters"),
         (b"null", 422, "invalid-parameters"),
-        (b'{"tracks": NaN}', 400, "malformed-request"),
-        (b'{"tracks": [], "tracks": []}', 400, "malformed-request"),
-        (b'{"tracks": "\\u0000"}', 400, "malformed-request"),
-        (b'{"tracks": 1e999}', 422, "invalid-parameters"),
-        (b'{"tracks": []}', 422, "invalid-parameters"),
+        (b'{"mix": NaN}', 400, "malformed-request"),
+        (b'{"mix": [], "mix": []}', 400, "malformed-request"),
+        (b'{"mix": "\\u0000"}', 400, "malformed-request"),
+        (b'{"mix": 1e999}', 422, "invalid-parameters"),
+        (b'{"mix": []}', 422, "invalid-parameters"),
         (b"{}", 422, "invalid-parameters"),
     ],
 )

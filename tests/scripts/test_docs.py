@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import json
 import re
 import subprocess
 import sys
@@ -13,6 +14,7 @@ import pytest
 import docs
 from backend.config import Settings
 from backend.errors import problem_classes
+from backend.plugins.mixer.operations import mix
 from docs_pages import hooks, operations, problems
 from docs_pages.text import prose, table
 
@@ -55,8 +57,17 @@ def test_every_operation_and_parameter_is_described() -> None:
     """Nested parameters are there by their path, with unit and range."""
     page = operations.page()
     assert "### mixer.duck" in page
-    assert "| `tracks[].gain_db` | number in dB | `0.0` | ≥ -120, ≤ 24 |" in page
+    assert "| `mix.strips[].gate.hold_ms` | number in ms | `50.0` | ≥ 0, ≤ 5 000 |" in page
     assert "### workflows.run" in page
+
+
+def test_the_published_schema_of_a_mix_is_the_operation_s_own() -> None:
+    """docs/mixdoc.schema.json is what callers of mixer.mix see."""
+    published = json.loads((ROOT / "docs" / "mixdoc.schema.json").read_text("utf-8"))
+    own = mix.json_schema()["$defs"]
+    assert published["$defs"] == {name: each for name, each in own.items() if name != "MixDoc"}
+    assert published["properties"] == own["MixDoc"]["properties"]
+    assert published["title"] == "MixDoc, version 1"
 
 
 def test_every_hook_has_an_example_and_a_test() -> None:
