@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 
 from backend.plugins.mixer.document import VERSION, MixDoc
+from docs_pages.text import whole
 
 
 def page() -> str:
@@ -16,7 +17,7 @@ def page() -> str:
     schema = {
         "$schema": "https://json-schema.org/draft/2020-12/schema",
         "$comment": "Written by scripts/docs.py: change backend/plugins/mixer/document.py instead.",
-        **MixDoc.model_json_schema(),
+        **whole(MixDoc.model_json_schema()),
         "title": f"MixDoc, version {VERSION}",
     }
     return json.dumps(schema, indent=2, ensure_ascii=False) + "\n"

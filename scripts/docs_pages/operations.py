@@ -14,7 +14,7 @@ from typing import Any, get_args
 from backend.operations import Operation, Output
 from backend.plugins import BUILT_IN
 from backend.units import Unit
-from docs_pages.text import NOTICE, prose, table
+from docs_pages.text import NOTICE, prose, table, whole
 
 ARITY = {"one": "{}", "list": "list of {}", "dict": "{} by name"}
 Row = tuple[str, str, str, str, str]
@@ -139,7 +139,9 @@ def _range(schema: dict[str, Any]) -> str:
         "maxLength": "at most {} characters",
     }
     said = [
-        f"{sign} {schema[key]:,}".replace(",", " ") for key, sign in signs.items() if key in schema
+        f"{sign} {whole(schema[key]):,}".replace(",", " ")
+        for key, sign in signs.items()
+        if key in schema
     ]
     said += [words.format(schema[key]) for key, words in counts.items() if key in schema]
     return ", ".join(said)

@@ -8,9 +8,22 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Sequence
-from typing import Final
+from typing import Any, Final
 
 NOTICE: Final = "<!-- Written by scripts/docs.py: change the source, not this page. -->\n"
+
+
+def whole(value: Any) -> Any:
+    """*value* with 120.0 written as 120, all the way down.
+
+    ``typing`` keeps equal annotations once, so that which of the two a limit is depends on who was
+    imported first.
+    """
+    if isinstance(value, dict):
+        return {key: whole(item) for key, item in value.items()}
+    if isinstance(value, list):
+        return [whole(item) for item in value]
+    return int(value) if isinstance(value, float) and value.is_integer() else value
 
 
 def table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:

@@ -33,7 +33,7 @@ from .inserts import (
 )
 
 VERSION: Final = 1
-SILENT_DB: Final = -120.0
+SILENT_DB: Final = -120
 """A fader at its bottom: here gain is 0, not a millionth."""
 STRIPS: Final = 32
 BUSES: Final = 4
