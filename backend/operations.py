@@ -314,7 +314,9 @@ def read_json(raw: bytes) -> Any:
 
     try:
         value = json.loads(
-            raw.decode("utf-8"), object_pairs_hook=object_once, parse_constant=no_constant
+            raw.decode("utf-8"),
+            object_pairs_hook=object_once,
+            parse_constant=no_constant,
         )
     except UnicodeDecodeError as error:
         raise MalformedRequest("the body is not UTF-8") from error
@@ -353,7 +355,10 @@ def _raw(body: bytes | Mapping[str, Any]) -> bytes:
     if isinstance(body, bytes):
         read_json(body)
         return body
-    return json.dumps(body, allow_nan=False).encode()
+    try:
+        return json.dumps(body, allow_nan=False).encode()
+    except ValueError as error:  # 1e400 in a document that was read before is infinity here
+        raise MalformedRequest("a number is infinite, or none") from error
 
 
 def _media_of(hint: Any) -> tuple[str | None, Arity, bool]:

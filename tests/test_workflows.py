@@ -222,6 +222,7 @@ def test_a_dry_run_says_where_each_value_goes(fake: Service) -> None:
     ("document", "status", "rule", "pointer"),
     [
         (b"{", 400, None, None),
+        (b'{"1": {"class_type": "EmptyImage", "inputs": {"width": 1e400}}}', 400, None, None),
         ([1], 422, "dict_type", ""),
         ({}, 422, "graph_size", ""),
         ({"1": 3}, 422, "node", "/1"),

@@ -24,6 +24,7 @@ LINKS: Final = {
     "docs": "/docs",
     "openapi": "/openapi.json",
     "operations": "/v1/operations",
+    "workflows": "/v1/workflows",
     "jobs": "/v1/jobs",
     "assets": "/v1/assets",
     "plugins": "/v1/plugins",

@@ -139,23 +139,34 @@ def _read_pillow(path: Path, info: PngInfo) -> NDArray[np.uint8]:
 
 def _read_ours(path: Path, info: PngInfo) -> NDArray[np.uint16] | None:
     """16-bit pixels if every row is filtered as our writer does it, else None."""
-    colour, interlaced = path.read_bytes()[25:29:3]
+    with path.open("rb") as file:
+        colour, interlaced = file.read(29)[25:29:3]
     if _COLOUR_TYPE[info.channels] != colour or interlaced:
         return None
     length = info.width * info.channels * 2 + 1
-    inflate = zlib.decompressobj()
-    try:
-        raw = b"".join(inflate.decompress(part) for part in _pixel_chunks(path))
-    except zlib.error as error:
-        raise NotPng("the pixels are damaged") from error
-    if len(raw) != length * info.height:
-        raise NotPng("there are fewer pixels than the header declares")
+    raw = _inflated(path, length * info.height)
     rows = np.frombuffer(raw, np.uint8).reshape(info.height, length)
     if (rows[:, 0] != _UP).any():
         return None
     plain = np.add.accumulate(rows[:, 1:], axis=0, dtype=np.uint8)
     pixels = np.ascontiguousarray(plain).view(">u2").astype(np.uint16)
     return pixels.reshape(info.height, info.width, info.channels)
+
+
+def _inflated(path: Path, size: int) -> bytes:
+    """The *size* bytes that the pixels are. A small file may hold far more, to fill the memory:
+    what goes beyond is never unpacked. Raises `NotPng`."""
+    inflate, raw = zlib.decompressobj(), bytearray()
+    try:
+        for part in _pixel_chunks(path):
+            raw += inflate.decompress(part, size + 1 - len(raw))
+            if len(raw) > size:
+                raise NotPng("there are more pixels than the header declares")
+    except zlib.error as error:
+        raise NotPng("the pixels are damaged") from error
+    if len(raw) != size:
+        raise NotPng("there are fewer pixels than the header declares")
+    return bytes(raw)
 
 
 def _pixel_chunks(path: Path) -> Iterator[bytes]:

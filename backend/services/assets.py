@@ -37,6 +37,7 @@ from backend.services import asset_rows, identifiers, reception
 from backend.services.asset_rows import Asset, AssetPage
 from backend.services.blobs import READ_ONLY, Blobs
 from backend.services.ingest import Ingest
+from backend.services.invocation import SMALL
 from backend.services.ledger import Ledger, Statement
 
 __all__ = ["Asset", "AssetPage", "Assets"]
@@ -135,8 +136,11 @@ class Assets:
         leaf that does not tell the truth.
         """
         media = leaf["$media"]
-        content = base64.b64decode(str(media["content"]), validate=True)
-        if blake3.blake3(content).hexdigest() != media["blake3"]:
+        try:
+            content = base64.b64decode(str(media["content"]), validate=True)
+        except ValueError as error:
+            raise OperationFailed("a worker sent bytes that are none") from error
+        if len(content) > SMALL or blake3.blake3(content).hexdigest() != media["blake3"]:
             raise OperationFailed("a worker sent bytes that are not what it says")
         asset = _asset(media, len(content))
         return asset, asset_rows.keep(asset, content)

@@ -218,10 +218,12 @@ class Runner:
         finally:
             if attempt is not None and not attempt.done.get("clean"):
                 await asyncio.to_thread(shutil.rmtree, attempt.scratch, ignore_errors=True)
-            del self._executions[execution.job_id]
             await self._queue.finish(execution.job_id)
-        if attempt is not None and wait is not None and not self._draining:
-            self._enqueue_later(attempt.job, wait)
+            if attempt is not None and wait is not None and not self._draining:
+                self._enqueue_later(attempt.job, wait)
+            # last: while nobody owns the job, the reconciler would put it back at once
+            if self._executions.get(execution.job_id) is execution:
+                del self._executions[execution.job_id]
 
     def _read(self, job_id: str) -> Job | None:
         rows = self._ledger.read("SELECT * FROM job WHERE id = ?", job_id)

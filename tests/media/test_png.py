@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import struct
+import tracemalloc
+import zlib
 from pathlib import Path
 
 import numpy as np
@@ -101,3 +104,25 @@ def test_half_a_file_is_refused(tmp_path: Path, kind: type):
     (tmp_path / "x.png").write_bytes(whole[:20])
     with pytest.raises(png.NotPng):
         png.read_info(tmp_path / "x.png")
+
+
+def test_pixels_beyond_the_declared_size_are_never_unpacked(tmp_path: Path):
+    """A small file that would unpack to hundreds of megabytes is refused at the declared size."""
+
+    def chunk(name: bytes, content: bytes) -> bytes:
+        check = struct.pack(">I", zlib.crc32(name + content))
+        return struct.pack(">I", len(content)) + name + content + check
+
+    header = struct.pack(">IIBBBBB", 4, 4, 16, 0, 0, 0, 0)
+    bomb = zlib.compress(bytes(200 * 2**20), 9)
+    path = tmp_path / "bomb.png"
+    path.write_bytes(
+        b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + chunk(b"IDAT", bomb) + chunk(b"IEND", b"")
+    )
+    tracemalloc.start()
+    try:
+        with pytest.raises(png.NotPng, match="more pixels"):
+            png.read(path)
+        assert tracemalloc.get_traced_memory()[1] < 16 * 2**20
+    finally:
+        tracemalloc.stop()

@@ -245,6 +245,12 @@ async def test_small_content_that_is_not_what_it_says_is_refused(assets: Assets,
     leaf["$media"]["content"] = small_leaf(tmp_path, Image.from_array([[0.0]]))["$media"]["content"]
     with pytest.raises(OperationFailed, match="not what it says"):
         assets.keep(leaf)
+    leaf["$media"]["content"] = "no base64!"
+    with pytest.raises(OperationFailed, match="none"):
+        assets.keep(leaf)
+    big = codecs.store(Audio.from_samples(np.zeros(50_000), 8_000), tmp_path, "big", small=10**6)
+    with pytest.raises(OperationFailed, match="not what it says"):
+        assets.keep(big.as_leaf())
 
 
 @pytest.mark.parametrize("state", ["queued", "running"])

@@ -123,7 +123,7 @@ class Delay(Model):
 
 
 class Limiter(Model):
-    """The last word: no true peak above the ceiling."""
+    """The last word: true peaks end at the ceiling (docs/dsp.md, section 7, says how exactly)."""
 
     ceiling_db: Continuous[Annotated[Decibels, Ge(-24), Le(0)]] = Field(
         -1.0, description="True peak by ITU-R BS.1770, in dBTP."

@@ -37,7 +37,9 @@ def lfo(waveform: Waveform, frames: int, period: float, phase: float, seed: int)
         return 1.0 - 4.0 * np.abs(np.fmod(place + 0.25, 1.0) - 0.5)
     if waveform == "saw":
         return 2.0 * place - 1.0
-    turns = (np.floor(steps / period) + np.floor(turned)).astype(np.int64)
+    # whole periods from the same remainder as the place: a division might round the other way
+    whole = np.rint((steps - np.fmod(steps, period)) / period)
+    turns = (whole + np.floor(turned)).astype(np.int64)
     drawn = np.random.default_rng(seed).uniform(-1.0, 1.0, int(turns.max(initial=0)) + 1)
     held: Values = drawn[turns]
     return held

@@ -9,6 +9,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Final
 
+import numpy as np
+
 from backend.media import plots
 from backend.media.automation import Automation
 from backend.media.curves import frame_times
@@ -56,13 +58,13 @@ def _draw(axis: Axes, drawn: Automation, colour: str) -> None:
         return
     # of very many frames, the lowest and the highest of each stretch: a peak is never lost
     size = -(-drawn.frames // _POINTS)
-    whole = drawn.frames // size * size
-    folded = values[:whole].reshape(-1, size)
-    middle = times[:whole].reshape(-1, size).mean(axis=1)
+    starts = np.arange(0, drawn.frames, size)
+    count = np.diff(np.append(starts, drawn.frames))
+    middle = np.add.reduceat(times, starts) / count
     if size > 1:
-        lowest, highest = folded.min(axis=1), folded.max(axis=1)
+        lowest, highest = np.minimum.reduceat(values, starts), np.maximum.reduceat(values, starts)
         axis.fill_between(middle, lowest, highest, color=colour, alpha=0.45, linewidth=0.0)
-    axis.plot(middle, folded.mean(axis=1), linewidth=1.0, color=colour)
+    axis.plot(middle, np.add.reduceat(values, starts) / count, linewidth=1.0, color=colour)
 
 
 def _draw_beats(axis: Axes, drawn: Automation) -> None:

@@ -90,20 +90,24 @@ def resample(curve: Automation, rate: Fraction, method: Method) -> Automation:
     """*curve* at another rate, as long as before (to the nearest frame, at least one)."""
     count = stretched(curve, rate) if curve.frames else 0
     if method == "maximum" and count:
-        # frame n of the old rate falls into the new frame that its middle lies in
-        ratio = rate / curve.frame_rate
-        above, below = ratio.numerator, 2 * ratio.denominator
-        # in Python's whole numbers: a rate may be a fraction of 12 digits over 12
-        into = [min(count - 1, (2 * n + 1) * above // below) for n in range(curve.frames)]
+        into = _into(curve.frames, rate / curve.frame_rate, count)
         values = sampled(curve, frame_times(count, rate))
         fallen = np.full(count, -np.inf)
         np.maximum.at(fallen, into, curve.values)
         return Automation.from_values(np.where(np.isinf(fallen), values, fallen), rate)
     if method == "nearest" and count:
-        at = np.floor(frame_times(count, rate) * float(curve.frame_rate)).astype(np.int64)
-        return Automation.from_values(curve.values[np.clip(at, 0, curve.frames - 1)], rate)
+        at = _into(count, curve.frame_rate / rate, curve.frames)
+        return Automation.from_values(curve.values[at], rate)
     values = sampled(curve, frame_times(count, rate)) if count else np.zeros(0)
     return Automation.from_values(values, rate)
+
+
+def _into(frames: int, ratio: Fraction, most: int) -> list[int]:
+    """For each of *frames* frames the one of *most* frames at *ratio* times the rate in which its
+    middle lies. In Python's whole numbers: a middle may lie exactly on an edge, and a rate may be a
+    fraction of 12 digits over 12."""
+    above, below = ratio.numerator, 2 * ratio.denominator
+    return [min(most - 1, (2 * n + 1) * above // below) for n in range(frames)]
 
 
 def stretched(curve: Automation, rate: Fraction) -> int:

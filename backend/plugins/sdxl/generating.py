@@ -6,6 +6,7 @@ Does not know: ComfyUI; parameters' ranges (``parameters`` declares them).
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, replace
 from typing import Any, Final
@@ -30,6 +31,9 @@ from .telling import finished
 
 MULTIPLE: Final = 8
 """Pixels to one of a latent."""
+
+_SIZES: Final = re.compile(r"size|shape|dimension|channels")
+"""Words of torch's when two tensors do not fit each other."""
 
 
 @dataclass(slots=True)
@@ -195,8 +199,8 @@ def _sampled(recipe: Recipe, ready: Prepared, latent: Any, denoise: float) -> An
                 denoise=denoise,
             )
     except RuntimeError as error:
-        # torch's: sizes that do not match. Without a ControlNet the model would fit itself
-        if not recipe.controlnets:
+        # without a ControlNet the model fits itself; a device that fails says nothing of sizes
+        if not recipe.controlnets or not _SIZES.search(str(error)):
             raise
         names = " or ".join(repr(each.name) for each in recipe.controlnets)
         told = f"{names} was made for another architecture than {ready.checkpoint.architecture}"

@@ -331,3 +331,21 @@ def test_a_schedule_names_its_first_mistakes_only() -> None:
     with pytest.raises(InvalidParameters) as caught:
         curves.text("x\n" * 100_000)
     assert len(caught.value.errors) == 20
+
+
+def test_halving_a_film_rate_takes_every_second_frame() -> None:
+    """The middle of each new frame lies exactly on an edge of the old ones: nothing trembles."""
+    fast = automation([float(n) for n in range(6000)], "60000/1001")
+    slow = curves.resample(fast, Fraction(30000, 1001), "nearest").curve.values
+    assert set(np.diff(slow).tolist()) == {2.0}
+
+
+@pytest.mark.parametrize(("period", "phase"), [(1.1, 0.5), (7.7, 0.5), (3.0, 0.25)])
+def test_a_random_wave_steps_once_a_period(period: float, phase: float) -> None:
+    """Each value is held for one period; none flashes up for a frame at its end."""
+    frames = 2000
+    values = generators.lfo("random", frames, period, phase, 7)
+    exact, shift = Fraction(str(period)), Fraction(str(phase))
+    turns = [int(n / exact + shift) for n in range(frames)]
+    for n in range(1, frames):
+        assert (values[n] != values[n - 1]) == (turns[n] != turns[n - 1]), n

@@ -66,7 +66,7 @@ def _inputs(place: Place, definition: Json, flat: Flat, warnings: list[str]) -> 
     for index, slot in enumerate(place.node.inputs):
         primitive = flat.primitive(place, index)
         if primitive is not None and slot.widget is not None and primitive.values:
-            inputs[slot.name] = next(iter(primitive.listed))
+            inputs[slot.name] = wrapped(primitive.listed[0])
             continue
         source = flat.source(place, index)
         if source is None:

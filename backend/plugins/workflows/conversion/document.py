@@ -217,10 +217,11 @@ def _link(value: Any, where: str) -> Link:
             keys = ("id", "origin_id", "origin_slot", "target_id", "target_slot", "type")
             value = [value[key] for key in keys]
         id_, origin, origin_slot, target, target_slot, type_ = (*value, "*")[:6]
-        return Link(
-            int(id_), str(origin), int(origin_slot), str(target), int(target_slot), _type(type_)
-        )
-    except (KeyError, TypeError, ValueError):
+        slots = int(origin_slot), int(target_slot)
+        if min(slots) < 0:
+            raise ValueError("a slot is counted from 0")
+        return Link(int(id_), str(origin), slots[0], str(target), slots[1], _type(type_))
+    except (KeyError, OverflowError, TypeError, ValueError):
         _refuse(where, "a link is [id, origin, slot, target, slot, type]")
 
 

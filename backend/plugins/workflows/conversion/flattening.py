@@ -11,11 +11,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any, Final, NoReturn
 
 from backend.plugins import FieldError, InvalidParameters
 
-from .document import BYPASS, NEVER, Document, Graph, Node
+from .document import BYPASS, MOST_NODES, NEVER, Document, Graph, Node
 
 NOTES: Final = ("Note", "MarkdownNote")
 REROUTE: Final = "Reroute"
@@ -59,13 +59,13 @@ class Flat:
 
     def _add(self, graph: Graph, prefix: str, outer: Place | None, depth: int) -> None:
         if depth > _DEEPEST:
-            sentence = f"subgraphs lie more than {_DEEPEST} deep, or inside themselves"
-            raise InvalidParameters(
-                sentence, errors=[FieldError("/workflow/definitions/subgraphs", "depth", sentence)]
-            )
+            _refuse("depth", f"subgraphs lie more than {_DEEPEST} deep, or inside themselves")
         for node in graph.nodes.values():
             place = Place(prefix + node.id, node, graph, outer)
             self.places[place.id] = place
+            if len(self.places) > MOST_NODES:
+                # each level may double what lies in it: small documents can be endless graphs
+                _refuse("nodes", f"unfolded, the subgraphs are more than {MOST_NODES} nodes")
             if node.type in SETTERS:
                 self._setters.setdefault((prefix, _name(node)), place)
             inner = self._document.subgraphs.get(node.type)
@@ -84,8 +84,14 @@ class Flat:
                 yield place
 
     def source(self, place: Place, index: int) -> Source | None:
-        """What an input of a node is fed by; ``None`` if by nothing that runs."""
-        return self._input(place, index, None, set())
+        """What an input of a node is fed by; ``None`` if by nothing that runs.
+
+        Raises `InvalidParameters` if that is hundreds of reroutes and bypassed nodes away.
+        """
+        try:
+            return self._input(place, index, None, set())
+        except RecursionError:
+            _refuse("depth", f"node {place.id} is linked through too many nodes that do not run")
 
     def _input(
         self, place: Place, index: int, type_: str | None, seen: set[tuple[str, str, int]]
@@ -206,6 +212,12 @@ def _fronts(inner: Graph) -> dict[int, tuple[Node, int]]:
         if slots and slots[0].widget is not None:
             found.setdefault(link.origin_slot, (target, link.target_slot))
     return found
+
+
+def _refuse(rule: str, sentence: str) -> NoReturn:
+    raise InvalidParameters(
+        sentence, errors=[FieldError("/workflow/definitions/subgraphs", rule, sentence)]
+    )
 
 
 def _name(node: Node) -> str:

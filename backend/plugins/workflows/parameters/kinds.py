@@ -6,6 +6,7 @@ Does not know: where the input stands.
 
 from __future__ import annotations
 
+import math
 import re
 from typing import Any, Final
 
@@ -82,6 +83,8 @@ def _number(value: Any, cast: type[int] | type[float]) -> int | float | None:
     try:
         number = cast(value)
     except (TypeError, ValueError, OverflowError):
+        return None
+    if not math.isfinite(number):
         return None
     # 7.5 for an integer is not what its author means
     return number if isinstance(value, str) or number == value else None

@@ -287,9 +287,38 @@ def test_a_circle_ends() -> None:
         graph_of(workflow(node(5, "loop", []), definitions={"subgraphs": [itself]}))
 
 
+def test_small_documents_are_no_endless_graphs() -> None:
+    """Each level holds the next one twice: refused before it fills the memory."""
+    levels = [
+        subgraph(f"s{n}", node(2 * n, f"s{n + 1}", []), node(2 * n + 1, f"s{n + 1}", []),
+                 links=[], inputs=[])
+        for n in range(1, 25)
+    ]  # fmt: skip
+    with pytest.raises(InvalidParameters, match="unfolded"):
+        graph_of(workflow(node(1, "s1", []), definitions={"subgraphs": levels}))
+
+
+def test_a_long_chain_of_reroutes_is_told() -> None:
+    """Thousands of nodes that do not run end with a sentence."""
+    chain = [node(n, "Reroute", inputs={"": ("*", n)}, outputs=["*"]) for n in range(10, 3000)]
+    links = [[n, n - 1, 0, n, 0, "*"] for n in range(10, 3000)] + [[2, 2999, 0, 9, 0, "IMAGE"]]
+    with pytest.raises(InvalidParameters, match="too many nodes"):
+        graph_of(workflow(LOAD, SAVE, *chain, links=links))
+
+
+def test_a_list_in_a_primitive_is_no_link() -> None:
+    """It is wrapped as any other list."""
+    blur = node(5, "Blur", [7, "hard"], inputs={"radius": ("INT", 3, "radius")})
+    primitive = node(2, "PrimitiveNode", [[[1], 2], "fixed"], outputs=["INT"])
+    graph = graph_of(workflow(primitive, blur, links=[[3, 2, 0, 5, 0, "INT"]]))
+    assert graph["5"]["inputs"]["radius"] == {"__value__": [[1], 2]}
+
+
 @pytest.mark.parametrize(
     ("document", "pointer"),
     [
+        ({"nodes": [LOAD], "links": [[1, 1, -5, 2, 0, "IMAGE"]]}, "/links/0"),
+        ({"nodes": [LOAD], "links": [[1, 1, float("inf"), 2, 0, "IMAGE"]]}, "/links/0"),
         ({"1": {"class_type": "Load"}}, ""),
         ({"nodes": [{"type": "Load"}]}, "/nodes/0"),
         ({"nodes": [7]}, "/nodes/0"),
