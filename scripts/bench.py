@@ -25,6 +25,8 @@ from typing import Final
 
 from bench_rows import (
     console,
+    converting,
+    generation,
     keyframes,
     long_mix,
     loudness,
@@ -47,6 +49,23 @@ ROWS: Final[dict[str, tuple[Row, str]]] = {
         "ComfyUI's own server from the same tree, asked as its websocket example does; it keeps "
         "nothing. Floor: a bare aiohttp server in front of a `PromptExecutor`. CPU is user and "
         "system time of all processes of a side, divided by its requests.",
+    ),
+    "sdxl": (
+        generation.measure,
+        "text to picture with stock nodes from a tiny SDXL checkpoint, one after the other, both "
+        "sides in turns, a new seed each; Kino through `workflows.run`, stock as above. First "
+        "picture: with loading the checkpoint. Memory: USS of the whole tree of processes after.",
+    ),
+    "sdxl-gpu": (
+        generation.measure_gpu,
+        "the same from a checkpoint of SDXL's own size; measured only where there is a GPU.",
+    ),
+    "conversion": (
+        converting.measure,
+        "the largest official template to the API format: `convert` in this process, and "
+        "`loadGraphData` and `graphToPrompt` of the editor in a headless Chromium, in turns. "
+        "Validation: from the POST of the graph to its refusal, as its models are missing; Kino "
+        "by `workflows.run`, stock by `/prompt`.",
     ),
     "start": (
         service.measure_start,

@@ -2,7 +2,7 @@
 """Set Kino up, start it, and the first time let it show a mix, a picture and a graph.
 
 Knows: the order of the steps, the service as a child process, when it is ready, how it is stopped.
-Does not know: how a step is done (setup_steps.py, comfyui.py), what is shown (first_light.py).
+Does not know: how a step is done (setup_steps.py, comfyui_tree), what is shown (first_light.py).
 
     python3 scripts/start.py            set up, start on 127.0.0.1:8190, keep serving
     python3 scripts/start.py --once     the same, and stop after the first light
@@ -17,8 +17,8 @@ import sys  # noqa: E402
 import time  # noqa: E402
 from pathlib import Path  # noqa: E402
 
-import comfyui  # noqa: E402
 import setup_steps as steps  # noqa: E402
+from comfyui_tree import pinned  # noqa: E402
 from service_child import Service, Settings, read_settings, require_free_port  # noqa: E402
 from setup_steps import ROOT, Stop  # noqa: E402
 
@@ -37,13 +37,13 @@ def put_comfyui(settings: Settings) -> None:
         steps.done("ComfyUI is switched off in the settings")
     elif settings.comfyui_path is not None:
         steps.done(f"ComfyUI from {settings.comfyui_path}")
-    elif settings.accept_modified and not comfyui.is_empty(comfyui.TARGET):
+    elif settings.accept_modified and not pinned.is_empty(pinned.TARGET):
         steps.done("ComfyUI as it is (modified, and accepted)")
-    elif comfyui.is_empty(comfyui.TARGET):
+    elif pinned.is_empty(pinned.TARGET):
         with steps.step("ComfyUI, fetched and verified"):
-            comfyui.install()
+            pinned.install()
     else:
-        comfyui.install()
+        pinned.install()
         steps.done("ComfyUI, verified")
 
 

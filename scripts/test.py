@@ -17,8 +17,8 @@ import os  # noqa: E402 (only a supported Python can read what follows)
 import subprocess  # noqa: E402
 import sys  # noqa: E402
 
-import comfyui  # noqa: E402
 import setup_steps as steps  # noqa: E402
+from comfyui_tree import pinned  # noqa: E402
 
 
 def set_up() -> None:
@@ -28,7 +28,7 @@ def set_up() -> None:
     steps.get_uv()
     steps.sync_packages(dev=True)
     with steps.step("ComfyUI, verified"):
-        comfyui.install()
+        pinned.install()
 
 
 def command(arguments: list[str]) -> list[str]:

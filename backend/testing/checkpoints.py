@@ -50,24 +50,26 @@ def _residual(weights: Weights, name: str, inputs: int, outputs: int) -> None:
         weights.conv(f"{name}.skip_connection", outputs, inputs, 1)
 
 
-def _transformer(weights: Weights, name: str, depth: int, context: int, *, linear: bool) -> None:
-    weights.norm(f"{name}.norm", WIDTH)
+def _transformer(
+    weights: Weights, name: str, depth: int, context: int, *, linear: bool, width: int = WIDTH
+) -> None:
+    weights.norm(f"{name}.norm", width)
     for side in ("proj_in", "proj_out"):
         if linear:
-            weights.linear(f"{name}.{side}", WIDTH, WIDTH)
+            weights.linear(f"{name}.{side}", width, width)
         else:
-            weights.conv(f"{name}.{side}", WIDTH, WIDTH, 1)
+            weights.conv(f"{name}.{side}", width, width, 1)
     for number in range(depth):
         block = f"{name}.transformer_blocks.{number}"
-        for attention, width in (("attn1", WIDTH), ("attn2", context)):
-            weights.linear(f"{block}.{attention}.to_q", WIDTH, WIDTH, bias=False)
-            weights.linear(f"{block}.{attention}.to_k", WIDTH, width, bias=False)
-            weights.linear(f"{block}.{attention}.to_v", WIDTH, width, bias=False)
-            weights.linear(f"{block}.{attention}.to_out.0", WIDTH, WIDTH)
+        for attention, source in (("attn1", width), ("attn2", context)):
+            weights.linear(f"{block}.{attention}.to_q", width, width, bias=False)
+            weights.linear(f"{block}.{attention}.to_k", width, source, bias=False)
+            weights.linear(f"{block}.{attention}.to_v", width, source, bias=False)
+            weights.linear(f"{block}.{attention}.to_out.0", width, width)
         for norm in ("norm1", "norm2", "norm3"):
-            weights.norm(f"{block}.{norm}", WIDTH)
-        weights.linear(f"{block}.ff.net.0.proj", 8 * WIDTH, WIDTH)
-        weights.linear(f"{block}.ff.net.2", WIDTH, 4 * WIDTH)
+            weights.norm(f"{block}.{norm}", width)
+        weights.linear(f"{block}.ff.net.0.proj", 8 * width, width)
+        weights.linear(f"{block}.ff.net.2", width, 4 * width)
 
 
 def _beginning(weights: Weights, name: str, adm: int | None) -> None:
@@ -116,6 +118,35 @@ def _unet_sdxl(weights: Weights, name: str) -> None:
         _residual(weights, f"{name}output_blocks.{number}.0", 2 * WIDTH, WIDTH)
         if number in (2, 5):
             weights.conv(f"{name}output_blocks.{number}.1.conv", WIDTH, WIDTH)
+    _end(weights, name)
+
+
+def _unet_whole_sdxl(weights: Weights, name: str) -> None:
+    """SDXL's own widths and depths: 2.6 billion parameters."""
+    _beginning(weights, name, 2816)
+
+    def level(block: str, inputs: int, width: int, depth: int) -> None:
+        _residual(weights, f"{block}.0", inputs, width)
+        if depth:
+            _transformer(weights, f"{block}.1", depth, 2048, linear=True, width=width)
+
+    for number, inputs, width, depth in (
+        (1, 320, 320, 0), (2, 320, 320, 0), (4, 320, 640, 2), (5, 640, 640, 2),
+        (7, 640, 1280, 10), (8, 1280, 1280, 10),
+    ):  # fmt: skip
+        level(f"{name}input_blocks.{number}", inputs, width, depth)
+    for number, width in ((3, 320), (6, 640)):
+        weights.conv(f"{name}input_blocks.{number}.0.op", width, width)
+    _residual(weights, f"{name}middle_block.0", 1280, 1280)
+    _transformer(weights, f"{name}middle_block.1", 10, 2048, linear=True, width=1280)
+    _residual(weights, f"{name}middle_block.2", 1280, 1280)
+    for number, (inputs, width, depth) in enumerate((
+        (2560, 1280, 10), (2560, 1280, 10), (1920, 1280, 10), (1920, 640, 2), (1280, 640, 2),
+        (960, 640, 2), (960, 320, 0), (640, 320, 0), (640, 320, 0),
+    )):  # fmt: skip
+        level(f"{name}output_blocks.{number}", inputs, width, depth)
+    for number, width in ((2, 1280), (5, 640)):
+        weights.conv(f"{name}output_blocks.{number}.2.conv", width, width)
     _end(weights, name)
 
 
@@ -193,11 +224,11 @@ def write_sd15(path: Path, seed: int = 0) -> Path:
     return _checkpoint(weights, path, seed)
 
 
-def write_sdxl(path: Path, seed: int = 0, *, tiny_text: bool = False) -> Path:
+def write_sdxl(path: Path, seed: int = 0, *, tiny_text: bool = False, whole: bool = False) -> Path:
     """An SDXL checkpoint, 2 GB long, 107 MB on the disk; with *tiny_text* 765 MB long, but only
-    for a loader that is told `TINY_TEXT`."""
+    for a loader that is told `TINY_TEXT`; *whole* has SDXL's own size, 6.9 GB, for a GPU."""
     weights = Weights()
-    _unet_sdxl(weights, "model.diffusion_model.")
+    (_unet_whole_sdxl if whole else _unet_sdxl)(weights, "model.diffusion_model.")
     _vae(weights, "first_stage_model.")
     first, second = "conditioner.embedders.0.transformer.", "conditioner.embedders.1.model."
     _text(weights, f"{first}text_model.", 768, 3 if tiny_text else 12)

@@ -31,9 +31,9 @@ def graph(colour: int) -> dict[str, Any]:
 
 
 class Client(Protocol):
-    """Anything that can be asked for a picture."""
+    """Anything that can be asked for the picture of a graph."""
 
-    async def picture(self, colour: int) -> bytes: ...
+    async def run_graph(self, graph: dict[str, Any]) -> bytes: ...
 
 
 class _Connected:
@@ -65,8 +65,8 @@ class _Connected:
 class KinoClient(_Connected):
     """Kino: one POST that waits for the job, one GET for the bytes."""
 
-    async def picture(self, colour: int) -> bytes:
-        job = await self.run("workflows.run", {"graph": graph(colour)})
+    async def run_graph(self, graph: dict[str, Any]) -> bytes:
+        job = await self.run("workflows.run", {"graph": graph})
         return await self.get(first_href(job["result"]))
 
     async def run(self, operation: str, params: dict[str, Any]) -> dict[str, Any]:
@@ -94,8 +94,8 @@ class StockClient(_Connected):
         )
         return self
 
-    async def picture(self, colour: int) -> bytes:
-        body = {"prompt": graph(colour), "client_id": self._client_id}
+    async def run_graph(self, graph: dict[str, Any]) -> bytes:
+        body = {"prompt": graph, "client_id": self._client_id}
         prompt_id = json.loads(await self.post("/prompt", body))["prompt_id"]
         await self._ended(prompt_id)
         history = json.loads(await self.get(f"/history/{prompt_id}"))[prompt_id]
@@ -124,8 +124,8 @@ class StockClient(_Connected):
 class FloorClient(_Connected):
     """The floor: one POST, and the bytes come back."""
 
-    async def picture(self, colour: int) -> bytes:
-        return await self.post("/", graph(colour))
+    async def run_graph(self, graph: dict[str, Any]) -> bytes:
+        return await self.post("/", graph)
 
 
 def first_href(result: Any) -> str:

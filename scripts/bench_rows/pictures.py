@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from bench_rows import servers
-from bench_rows.clients import PNG, Client, FloorClient, KinoClient, StockClient
+from bench_rows.clients import PNG, Client, FloorClient, KinoClient, StockClient, graph
 from bench_rows.figures import Figure, median, quantile
 from bench_rows.servers import Served
 
@@ -38,7 +38,7 @@ class Side:
     per_s: list[float] = field(default_factory=list)
 
     async def picture(self) -> None:
-        data = await self.client.picture(next(self.colours))
+        data = await self.client.run_graph(graph(next(self.colours)))
         if not data.startswith(PNG):
             raise RuntimeError(f"{self.served.name} gave no PNG")
 
@@ -107,7 +107,7 @@ async def _stock_together(served: Served, side: Side) -> None:
 
         async def some(client: StockClient) -> None:
             for _ in range(BURST // AT_ONCE):
-                await client.picture(next(side.colours))
+                await client.run_graph(graph(next(side.colours)))
 
         for _ in range(3):
             start = time.perf_counter()
