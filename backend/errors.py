@@ -25,11 +25,16 @@ line prints a sentence, a failed job carries the same object).
     │   ├── WorkerCrashed           worker-crashed 500
     │   └── ComfyUIIncompatible     comfyui-incompatible 500
     └── RequestRefused              any other status that the HTTP layer itself answers
+
+Each broken rule stands in ``errors`` with a JSON pointer. In an `InvalidParameters` it leads into
+the parameters, or to the input of a graph's node; in an `OperationFailed` into the result that
+could not be kept (rule ``finite``: it is beyond what 32-bit float holds), or to the node.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import difflib
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
@@ -108,9 +113,18 @@ class UnknownName(KinoError):
 
 
 class AssetRejected(KinoError):
-    """A file is not what it claims, is damaged, or is of a type that is not accepted."""
+    """A file is not what it claims, is damaged, or is of a type that is not accepted.
+
+    With a *rule* the problem points at ``/file``: ``format``, ``empty``, ``cut``, ``damaged``,
+    ``finite``, ``deadline``, or the limit (``audio_seconds``) of an `AssetTooLarge`.
+    """
 
     slug, title, status = "asset-rejected", "The file was not accepted", 415
+
+    def __init__(self, detail: str, *, rule: str | None = None, **more: Any) -> None:
+        if rule is not None:
+            more["errors"] = [FieldError("/file", rule, detail)]
+        super().__init__(detail, **more)
 
 
 class AssetTooLarge(AssetRejected):
@@ -203,6 +217,27 @@ class RequestRefused(KinoError):
     @property
     def http_status(self) -> int:
         return self._status
+
+
+def refused(pointer: str, rule: str, sentence: str) -> InvalidParameters:
+    """The error for one broken rule of the parameter at *pointer*."""
+    return InvalidParameters(sentence, errors=[FieldError(pointer, rule, sentence)])
+
+
+def json_pointer(*parts: str | int) -> str:
+    """The RFC 6901 pointer of a place: ``("graph", "3", "inputs")`` is ``/graph/3/inputs``."""
+    return "".join("/" + str(part).replace("~", "~0").replace("/", "~1") for part in parts)
+
+
+def near_names(name: str, known: Collection[str], most: int = 3, cutoff: float = 0.6) -> str:
+    """The *known* names that are like *name*, as words of a sentence; empty if there are none."""
+    return " or ".join(difflib.get_close_matches(name, known, most, cutoff))
+
+
+def did_you_mean(name: str, known: Collection[str], cutoff: float = 0.6) -> str:
+    """The end of a sentence that says that *name* is unknown; empty if nothing is like it."""
+    near = near_names(name, known, cutoff=cutoff)
+    return f"; did you mean {near}?" if near else ""
 
 
 def problem_classes() -> list[type[KinoError]]:

@@ -18,6 +18,7 @@ import inspect
 import json
 import re
 import types
+from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -37,7 +38,9 @@ from typing import (
 from pydantic import BaseModel, ConfigDict, ValidationError, create_model
 
 from backend.context import LOCAL, Cancelled, Context
-from backend.errors import FieldError, InvalidParameters, MalformedRequest
+from backend.errors import FieldError, InvalidParameters, MalformedRequest, json_pointer
+from backend.media.dependence import DEPENDENCE, MODEL_KEYWORD, Dependence
+from backend.media.finite import Unfit, blamed
 from backend.media.reference import RESOLVER, MediaValue, Resolver
 
 __all__ = [
@@ -124,10 +127,16 @@ class Output:
 @dataclass(frozen=True, slots=True)
 class Checked:
     """Parameters that passed: canonical JSON-ready ``params`` with every default filled in, and
-    the content references that they name, sorted and without doubles."""
+    the content references that they name, sorted and without doubles.
+
+    ``models`` are the model files that they name, as (kind, name) in the order of declaration;
+    ``varies`` says that equal parameters need not give an equal result.
+    """
 
     params: dict[str, Any]
     inputs: tuple[str, ...]
+    models: tuple[tuple[str, str], ...] = ()
+    varies: bool = False
 
 
 @dataclass(frozen=True, eq=False)
@@ -142,7 +151,18 @@ class Operation(Generic[P, R]):
     timeout_s: float = 600.0
 
     def __call__(self, *args: P.args, **kwargs: P.kwargs) -> R:
-        return self.function(*args, **kwargs)
+        """Call the function. What holds NaN or infinity is `InvalidParameters` (rule ``finite``)
+        at the parameter that brought it, and `OperationFailed` where it was made here."""
+        try:
+            return self.function(*args, **kwargs)
+        except Unfit as error:
+            found = blamed(error, inspect.signature(self.function).bind(*args, **kwargs).arguments)
+            if found is not error:
+                raise found from error
+            alike = [output.name for output in self.outputs if output.kind == error.kind]
+            if not error.errors[0].pointer and len(alike) == 1:
+                error.point_at(json_pointer(alike[0]))
+            raise
 
     @property
     def summary(self) -> str:
@@ -210,6 +230,11 @@ class Operation(Generic[P, R]):
             outputs.append(Output(name, kind or "value", arity if kind else "one", annotation))
         return tuple(outputs)
 
+    @cached_property
+    def names_models(self) -> bool:
+        """Whether any parameter, nested ones included, names a model file."""
+        return f'"{MODEL_KEYWORD}"' in json.dumps(self.json_schema())
+
     def values(self, returned: Any) -> dict[str, Any]:
         """Name what the function returned: ``{output name: value}``."""
         if len(self.outputs) == 1 and not hasattr(returned, "_fields"):
@@ -234,17 +259,24 @@ class Operation(Generic[P, R]):
             inputs.add(str(canonical))
             return canonical
 
-        model = self._validate(_raw(body), remember)
-        return Checked(model.model_dump(mode="json"), tuple(sorted(inputs)))
+        depends = Dependence()
+        model = self._validate(_raw(body), remember, depends)
+        params = model.model_dump(mode="json")
+        varies = not self.pure or depends.varies or _draws_a_seed(params)
+        models = tuple(dict.fromkeys(depends.models))
+        return Checked(params, tuple(sorted(inputs)), models, varies)
 
     def bind(self, params: Mapping[str, Any], resolver: Resolver) -> dict[str, Any]:
         """Turn recorded parameters into keyword arguments: *resolver* opens the media values."""
         model = self._validate(_raw(params), resolver)
         return {name: getattr(model, name) for name in type(model).model_fields}
 
-    def _validate(self, raw: bytes, resolver: Resolver) -> BaseModel:
+    def _validate(
+        self, raw: bytes, resolver: Resolver, depends: Dependence | None = None
+    ) -> BaseModel:
+        context = {RESOLVER: resolver, DEPENDENCE: depends}
         try:
-            return self.params.model_validate_json(raw, context={RESOLVER: resolver})
+            return self.params.model_validate_json(raw, context=context)
         except ValidationError as error:
             raise invalid(error, f"The parameters of {self.name} break a rule") from error
 
@@ -260,8 +292,10 @@ def operation(
     """Declare an operation.
 
     *version* is raised when equal inputs give a different result; *pure* says that the result
-    depends on nothing but the parameters and may be cached. Raises ``ValueError`` for a name that
-    is not ``family.verb`` in lower case, and ``TypeError`` for parameters without annotation.
+    depends on nothing but the parameters and the model files that they name (marked by
+    ``ModelIn``), so that it may be given again; a ``seed`` of None is never equal. Raises
+    ``ValueError`` for a name that is not ``family.verb`` in lower case, and ``TypeError`` for
+    parameters without annotation.
     """
     if not NAME.fullmatch(name):
         raise ValueError(f"an operation is named 'family.verb' in lower case, not {name!r}")
@@ -286,10 +320,7 @@ def invalid(error: ValidationError, detail: str) -> InvalidParameters:
     """Turn pydantic's error into ours: a JSON pointer, a rule and a sentence for each."""
     found = []
     for item in error.errors(include_input=False, include_url=False, include_context=False):
-        pointer = "".join(
-            "/" + str(part).replace("~", "~0").replace("/", "~1") for part in item["loc"]
-        )
-        found.append(FieldError(pointer, str(item["type"]), str(item["msg"])))
+        found.append(FieldError(json_pointer(*item["loc"]), str(item["type"]), str(item["msg"])))
     first = f": {found[0].pointer or '/'}: {found[0].message}" if found else ""
     more = f" (and {len(found) - 1} more)" if len(found) > 1 else ""
     return InvalidParameters(detail + first + more, errors=found)
@@ -304,8 +335,7 @@ def read_json(raw: bytes) -> Any:
     def object_once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
         result = dict(pairs)
         if len(result) != len(pairs):
-            keys = [key for key, _ in pairs]
-            twice = next(key for key in keys if keys.count(key) > 1)
+            twice = Counter(key for key, _ in pairs).most_common(1)[0][0]
             raise MalformedRequest(f"the key {twice!r} stands twice in one object")
         return result
 
@@ -335,11 +365,16 @@ def read_json(raw: bytes) -> Any:
 
 def _has_null(value: Any) -> bool:
     """Whether a null character stands in any string or key of a JSON value."""
-    if isinstance(value, str):
-        return "\x00" in value
-    if isinstance(value, dict):
-        return any("\x00" in key or _has_null(item) for key, item in value.items())
-    return isinstance(value, list) and any(_has_null(item) for item in value)
+    left = [value]  # without recursion: JSON may be nested deeper than calls
+    while left:
+        each = left.pop()
+        if isinstance(each, str) and "\x00" in each:
+            return True
+        if isinstance(each, dict):
+            left += [*each, *each.values()]
+        elif isinstance(each, list):
+            left += each
+    return False
 
 
 def _is_unicode(value: Any) -> bool:
@@ -349,6 +384,14 @@ def _is_unicode(value: Any) -> bool:
     except UnicodeEncodeError:
         return False
     return True
+
+
+def _draws_a_seed(params: Mapping[str, Any]) -> bool:
+    """Whether a seed is left to chance."""
+    return any(
+        value is None and (name == "seed" or name.endswith("_seed"))
+        for name, value in params.items()
+    )
 
 
 def _raw(body: bytes | Mapping[str, Any]) -> bytes:

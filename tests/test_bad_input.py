@@ -339,7 +339,7 @@ def test_a_misspelt_input_is_named(service: Service) -> None:
     }
     warnings = " ".join(service.run("workflows.run", {"graph": graph})["result"]["warnings"])
     assert "no input 'widht'" in warnings
-    assert "did you mean 'width'?" in warnings
+    assert "did you mean width?" in warnings
     assert "filename_prefix was not given" in warnings
 
 

@@ -31,7 +31,7 @@ from backend.testing.service import Service, until
 
 pytestmark = pytest.mark.xdist_group("bad uploads")
 
-CAP = 64 * 1024
+CAP = 128 * 1024
 DEADLINE_S = 30.0
 REJECTED = (415, "asset-rejected")
 TOO_LARGE = (413, "asset-too-large")
@@ -60,11 +60,35 @@ def wav_that_claims(size: int) -> bytes:
     return good[:4] + riff + good[8:40] + data + good[44:]
 
 
-def wav_with_nan(folder: Path) -> bytes:
-    """A float WAV file whose last sample is not a number."""
+def wav_ending_with(folder: Path, last: float) -> bytes:
+    """A float WAV file with this last sample."""
     path = folder / "made.wav"
     Audio.from_samples(np.zeros((1, 100), np.float32), 8000).save(path)
-    return path.read_bytes()[:-4] + struct.pack("<f", float("nan"))
+    return path.read_bytes()[:-4] + struct.pack("<f", last)
+
+
+def rf64_that_claims(size: int) -> bytes:
+    """An RF64 file (EBU Tech 3306) whose long header declares *size* bytes of samples."""
+    sizes = struct.pack("<QQQI", size + 72, size, size // 4, 0)
+    form = struct.pack("<HHIIHH", 1, 2, 8000, 32_000, 4, 16)
+    chunks = b"ds64" + struct.pack("<I", 28) + sizes + b"fmt " + struct.pack("<I", 16) + form
+    whole = b"RF64" + b"\xff" * 4 + b"WAVE" + chunks + b"data" + b"\xff" * 4
+    return whole + bytes(4000)
+
+
+def ten_hours(folder: Path) -> bytes:
+    """A FLAC file of 10 hours of silence, which is a few kilobytes."""
+    path = folder / "made.flac"
+    with av.open(str(path), "w") as container:
+        stream = container.add_stream("flac", rate=8000, layout="mono")
+        stream.codec_context.options = {"frame_size": "65535"}
+        frame = av.AudioFrame.from_ndarray(np.zeros((1, 65_535), np.int16), "s16", "mono")
+        for number in range(10 * 3600 * 8000 // 65_535 + 1):
+            frame.sample_rate, frame.pts = 8000, 65_535 * number
+            frame.time_base = Fraction(1, 8000)
+            container.mux(stream.encode(frame))
+        container.mux(stream.encode(None))
+    return path.read_bytes()
 
 
 def png(folder: Path) -> bytes:
@@ -117,6 +141,17 @@ class Upload(NamedTuple):
     headers: dict[str, str] = {}  # noqa: RUF012 - never changed
 
 
+def broken(
+    name: str,
+    content: Callable[[Path], bytes],
+    rule: str,
+    says: str = "",
+    expected: tuple[int, str] = REJECTED,
+) -> Upload:
+    """A file that breaks a rule of files."""
+    return Upload(name, content, expected, says, ("/file", rule))
+
+
 def form(*names: str) -> bytes:
     """A multipart body with one file for each name."""
     parts = [
@@ -130,36 +165,37 @@ def form(*names: str) -> bytes:
 
 FORM = {"Content-Type": "multipart/form-data; boundary=edge"}
 FILES = [
-    Upload("truncated WAV", lambda _: wav()[:-999], says="cut"),
-    Upload("truncated WAV header", lambda _: wav()[:30], says="WAV"),
-    Upload("WAV that claims more", lambda _: wav_that_claims(80_000), says="declares 80000"),
-    Upload("WAV that claims 4 GiB", lambda _: wav_that_claims(2**32 - 64), says="declares"),
-    Upload("WAV without samples", lambda _: wav(0)),
-    Upload("WAV with NaN", wav_with_nan, says="NaN"),
-    Upload("9 channels", lambda _: wav(channels=9), INVALID, "9", ("/file", "channels")),
-    Upload("rate of 1 Hz", lambda _: wav(rate=1), INVALID, "Hz", ("/file", "sample_rate")),
-    Upload("truncated PNG", lambda f: png(f)[:-200]),
-    Upload("truncated PNG header", lambda f: png(f)[:20]),
-    Upload("PNG with a wrong byte", wrong_png),
-    Upload("PNG bomb", lambda _: png_that_claims(60_000, 60_000), TOO_LARGE, "image_pixels"),
-    Upload("truncated MP4", lambda f: mp4(f)[:-99], says="cut"),
-    Upload("truncated MP4 header", lambda f: mp4(f)[:40]),
-    Upload("damaged MP4", lambda f: mp4(f).replace(b"stsz", b"zzzz"), says="video"),
-    Upload("HEIF image", lambda _: b"\0\0\0\x18ftypheic" + bytes(99), says="HEIF"),
-    Upload("Matroska in name", lambda _: b"\x1a\x45\xdf\xa3" + bytes(999), says="video"),
-    Upload(
-        "10 000 frames a second",
-        lambda f: mp4(f, 10_000),
-        INVALID,
-        "10000",
-        ("/file", "frame_rate"),
-    ),
-    Upload("text", lambda _: b"just words\n", says="not accepted"),
-    Upload("a page", lambda _: b"<html><script>1</script>", says="HTML", file_name="song.wav"),
-    Upload("a program", lambda _: b"\x7fELF" + bytes(200), file_name="picture.png"),
-    Upload("nothing", lambda _: b"", says="empty"),
-    Upload("other JSON", lambda _: b'{"kind": "graph"}', says="automation"),
-]
+    broken("truncated WAV", lambda _: wav()[:-999], "cut", "cut"),
+    broken("truncated WAV header", lambda _: wav()[:30], "damaged", "WAV"),
+    broken("WAV that claims more", lambda _: wav_that_claims(80_000), "cut", "declares 80000"),
+    broken("WAV that claims 4 GiB", lambda _: wav_that_claims(2**32 - 64), "cut", "declares"),
+    broken("WAV without samples", lambda _: wav(0), "empty"),
+    broken("WAV with NaN", lambda f: wav_ending_with(f, float("nan")), "finite", "NaN"),
+    broken("WAV with infinity", lambda f: wav_ending_with(f, float("-inf")), "finite", "NaN"),
+    broken("FLAC of ten hours", ten_hours, "audio_seconds", "14400", TOO_LARGE),
+    broken("RF64 of 5 GiB that is cut", lambda _: rf64_that_claims(5 * 2**30), "cut", "5368709120"),
+    broken("64 channels", lambda _: wav(100, channels=64), "channels", "64", INVALID),
+    broken("9 channels", lambda _: wav(channels=9), "channels", "9", INVALID),
+    broken("rate of 1 Hz", lambda _: wav(rate=1), "sample_rate", "Hz", INVALID),
+    broken("rate of 7999 Hz", lambda _: wav(rate=7999), "sample_rate", "7999", INVALID),
+    broken("rate of 768 kHz", lambda _: wav(rate=768_000), "sample_rate", "768000", INVALID),
+    broken("truncated PNG", lambda f: png(f)[:-200], "damaged"),
+    broken("truncated PNG header", lambda f: png(f)[:20], "damaged"),
+    broken("PNG with a wrong byte", wrong_png, "damaged"),
+    broken("PNG bomb", lambda _: png_that_claims(60_000, 60_000), "image_pixels",
+           "image_pixels", TOO_LARGE),
+    broken("truncated MP4", lambda f: mp4(f)[:-99], "cut", "cut"),
+    broken("truncated MP4 header", lambda f: mp4(f)[:40], "damaged"),
+    broken("damaged MP4", lambda f: mp4(f).replace(b"stsz", b"zzzz"), "damaged", "video"),
+    broken("HEIF image", lambda _: b"\0\0\0\x18ftypheic" + bytes(99), "format", "HEIF"),
+    broken("Matroska in name", lambda _: b"\x1a\x45\xdf\xa3" + bytes(999), "damaged", "video"),
+    broken("10 000 frames a second", lambda f: mp4(f, 10_000), "frame_rate", "10000", INVALID),
+    broken("text", lambda _: b"just words\n", "format", "not accepted"),
+    broken("a page", lambda _: b"<html><script>1</script>", "format", "HTML"),
+    broken("a program", lambda _: b"\x7fELF" + bytes(200), "format"),
+    broken("nothing", lambda _: b"", "empty", "empty"),
+    broken("other JSON", lambda _: b'{"kind": "graph"}', "format", "automation"),
+]  # fmt: skip
 NAMES = [
     Upload("a path", lambda _: wav(), INVALID, "path", ("/file_name", "no_path"), "../up.wav"),
     Upload("two dots", lambda _: wav(), INVALID, "path", ("/file_name", "no_path"), ".."),

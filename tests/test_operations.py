@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from typing import Annotated, Any, NamedTuple
 
 import pytest
@@ -176,6 +177,22 @@ def test_unreadable_json_is_malformed(raw: bytes) -> None:
     """What is not strict JSON is refused before any schema is looked at."""
     with pytest.raises(MalformedRequest):
         read_json(raw)
+
+
+def test_a_null_character_is_found_however_deep_it_lies() -> None:
+    """Deeper than calls may be nested."""
+    with pytest.raises(MalformedRequest, match="null character"):
+        read_json(b"[" * 900 + rb'"\u0000"' + b"]" * 900)
+
+
+def test_a_key_that_stands_twice_is_found_at_once() -> None:
+    """Among very many others, too: whoever waits for the event loop does not notice."""
+    keys = [f"{number:x}" for number in range(100_000)]
+    body = "{" + ",".join(f'"{key}":0' for key in [*keys, keys[-1]]) + "}"
+    started = time.process_time()
+    with pytest.raises(MalformedRequest, match=f"'{keys[-1]}' stands twice"):
+        read_json(body.encode())
+    assert time.process_time() - started < 2  # once for each pair it took minutes
 
 
 def test_an_escaped_backslash_is_no_null_character() -> None:

@@ -18,8 +18,9 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from backend import context
-from backend.errors import AssetTooLarge
+from backend.errors import AssetTooLarge, FieldError
 from backend.media import wav
+from backend.media.finite import check_finite
 from backend.media.reference import MediaValue
 
 IN_MEMORY: Final = 32 * 2**20
@@ -73,7 +74,7 @@ class Audio(MediaValue):
         """Audio from a stream of ``[channels, n]`` blocks, read once, in constant memory.
 
         Up to 32 MiB stay in memory; more goes to a canonical file in the run's scratch folder.
-        Raises ``OperationFailed`` for samples that are not finite, as far as a file is written.
+        Raises `Unfit` for samples that are not finite.
         """
         with AudioWriter(sample_rate, channels) as writer:
             for block in blocks:
@@ -98,17 +99,27 @@ class Audio(MediaValue):
 
     @property
     def samples(self) -> NDArray[np.float32]:
-        """All samples, float32 ``[channels, frames]``, C-contiguous. Not to be written to."""
-        if self.held is not None:
-            return self.held
-        return wav.read_samples(self._file())
+        """All samples, float32 ``[channels, frames]``, C-contiguous. Not to be written to.
+
+        Raises `Unfit` for samples that are not finite.
+        """
+        samples = wav.read_samples(self._file()) if self.held is None else self.held
+        check_finite(samples, "audio", self)
+        return samples
 
     def blocks(
         self, frames: int = DEFAULT_BLOCK, start: int = 0, end: int | None = None
     ) -> Iterator[NDArray[np.float32]]:
         """The samples from *start* to *end*, counted in frames, as ``[channels, n]`` blocks of at
-        most *frames*, in constant memory."""
+        most *frames*, in constant memory. Raises `Unfit` for samples that are not finite."""
         last = self.frames if end is None else min(end, self.frames)
+        for block in self._read(frames, start, last):
+            end = start + block.shape[1]
+            check_finite(block, "audio", self, (start / self.sample_rate, end / self.sample_rate))
+            yield block
+            start = end
+
+    def _read(self, frames: int, start: int, last: int) -> Iterator[NDArray[np.float32]]:
         if self.held is None:
             yield from wav.read_blocks(self._file(), frames, start, last)
             return
@@ -133,10 +144,11 @@ def check_length(frames: float, sample_rate: int) -> None:
     Whoever knows beforehand how long a result will be asks before working for hours.
     """
     if frames > LONGEST_S * sample_rate:
-        raise AssetTooLarge(
+        told = (
             f"the sound would last {frames / sample_rate:.0f} s; "
             f"the longest is {LONGEST_S:g} s (limit audio_seconds)"
         )
+        raise AssetTooLarge(told, errors=[FieldError("", "audio_seconds", told)])
 
 
 def _rate(sample_rate: int) -> int:
@@ -192,6 +204,7 @@ class AudioWriter:
         if self._file is not None:
             self._file.write(block)
             return
+        check_finite(block, "audio")
         # a copy: whoever makes the blocks may use one buffer again and again
         self.kept.append(np.array(block, dtype=np.float32))
         if self.frames * self.channels * 4 > self._most:

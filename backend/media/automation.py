@@ -16,7 +16,7 @@ from typing import Any, ClassVar, Final, Self
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from backend.errors import OperationFailed
+from backend.media.finite import check_finite
 from backend.media.reference import MediaValue
 
 MAX_RATE: Final = 100_000
@@ -40,10 +40,13 @@ class Automation(MediaValue):
 
     @classmethod
     def from_values(cls, values: ArrayLike, frame_rate: Fraction | int | str) -> Self:
-        """Raises ``ValueError`` unless values are ``[frames]`` and 0 < rate <= 100 000."""
-        array = np.ascontiguousarray(values, dtype=np.float32)
+        """Raises ``ValueError`` unless values are ``[frames]`` and 0 < rate <= 100 000, and `Unfit`
+        for values that 32-bit float does not hold."""
+        with np.errstate(over="ignore"):
+            array = np.ascontiguousarray(values, dtype=np.float32)
         if array.ndim != 1:
             raise ValueError(f"automation is [frames], not {array.shape}")
+        check_finite(array, "automation")
         rate = Fraction(frame_rate)
         if not 0 < rate <= MAX_RATE:
             raise ValueError(f"a frame rate lies between 0 and {MAX_RATE}, unlike {rate}")
@@ -85,8 +88,7 @@ class Automation(MediaValue):
 
     def save(self, path: Path) -> None:
         """Write the JSON file; float32 values survive exactly, equal ones give equal bytes."""
-        if not np.isfinite(self.values).all():
-            raise OperationFailed("the automation holds values that are NaN or infinite")
+        check_finite(self.values, "automation", self)
         content = {"frame_rate": str(self.frame_rate), "values": self.values.tolist()}
         with path.open("x", encoding="utf-8") as file:
             json.dump(content, file, allow_nan=False, separators=(",", ":"))

@@ -166,7 +166,7 @@ def store(value: MediaValue, folder: Path, stem: str, *, small: int = -1) -> Sto
 
     A value that lies in a canonical file already is linked (or copied), not rewritten. One of at
     most *small* bytes is not kept on the disk but given in ``content``. Equal values give equal
-    bytes. Raises ``OSError``, and ``OperationFailed`` for values that are not finite.
+    bytes. Raises ``OSError``, and `Unfit` for values that are not finite.
     """
     codec = CODECS[value.kind]
     name = value.name if isinstance(value, File) else None

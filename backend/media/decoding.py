@@ -67,7 +67,7 @@ def decode_upload(path: Path, folder: Path, limits: Limits) -> codecs.StoredFile
     with path.open("rb") as file:
         head = file.read(_HEAD)
     if not head:
-        raise AssetRejected("the file is empty")
+        raise AssetRejected("the file is empty", rule="empty")
     value = _DECODERS[family_of(head)](path, folder, limits)
     return codecs.store(value, folder, "canonical")
 
@@ -81,12 +81,14 @@ def family_of(head: bytes) -> Family:
     if _AUDIO.match(head):
         return "audio"
     if head[4:8] == b"ftyp" and head[8:12] in _PICTURE_BRANDS:
-        raise AssetRejected("the file is a HEIF or AVIF image, which is not accepted")
+        told = "the file is a HEIF or AVIF image, which is not accepted"
+        raise AssetRejected(told, rule="format")
     if _VIDEO.match(head):
         return "video"
     if _JSON.match(head):
         return "automation"
-    raise AssetRejected(f"the file is {_name(head)}, which is not accepted", remedy=ACCEPTED)
+    told = f"the file is {_name(head)}, which is not accepted"
+    raise AssetRejected(told, rule="format", remedy=ACCEPTED)
 
 
 def _name(head: bytes) -> str:
@@ -131,32 +133,35 @@ def _midi(path: Path, folder: Path, limits: Limits) -> MediaValue:
     import mido
 
     if path.stat().st_size > MIDI_BYTES:
-        raise AssetTooLarge(f"a MIDI file may have {MIDI_BYTES} bytes (limit midi_bytes)")
+        raise _too_large(f"a MIDI file may have {MIDI_BYTES} bytes", "midi_bytes")
     data = path.read_bytes()
     try:
         midi = Midi.from_bytes(data)
         if midi.events > MIDI_EVENTS:
-            raise AssetTooLarge(f"a MIDI file may have {MIDI_EVENTS} events (limit midi_events)")
+            raise _too_large(f"a MIDI file may have {MIDI_EVENTS} events", "midi_events")
         if midi.duration_s > MIDI_SECONDS:
-            raise AssetTooLarge(f"a MIDI file may last {MIDI_SECONDS:g} s (limit midi_seconds)")
+            raise _too_large(f"a MIDI file may last {MIDI_SECONDS:g} s", "midi_seconds")
         rewritten = io.BytesIO()
         mido.MidiFile(file=io.BytesIO(data)).save(file=rewritten)
         return Midi.from_bytes(rewritten.getvalue())
     except NotMidi as error:
-        raise AssetRejected(f"the MIDI file was not accepted: {error}") from error
+        told = f"the MIDI file was not accepted: {error}"
+        raise AssetRejected(told, rule="damaged") from error
 
 
 def _automation(path: Path, folder: Path, limits: Limits) -> MediaValue:
     if path.stat().st_size > AUTOMATION_BYTES:
-        raise AssetTooLarge(
-            f"an automation file may have {AUTOMATION_BYTES} bytes (limit automation_bytes)"
-        )
+        told = f"an automation file may have {AUTOMATION_BYTES} bytes"
+        raise _too_large(told, "automation_bytes")
     try:
         return Automation.from_json(path.read_bytes())
     except NotAutomation as error:
-        raise AssetRejected(
-            f"the file is JSON, but not an automation: {error}", remedy=ACCEPTED
-        ) from error
+        told = f"the file is JSON, but not an automation: {error}"
+        raise AssetRejected(told, rule="format", remedy=ACCEPTED) from error
+
+
+def _too_large(told: str, limit: str) -> AssetTooLarge:
+    return AssetTooLarge(f"{told} (limit {limit})", rule=limit)
 
 
 _DECODERS: Final[dict[Family, Callable[[Path, Path, Limits], MediaValue]]] = {

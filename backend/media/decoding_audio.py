@@ -80,9 +80,9 @@ def decode(path: Path, folder: Path, max_seconds: float, disk_floor: int) -> Aud
                     writer.write(block)
                     _check_disk(folder, disk_floor, writer.frames, block)
     except FFmpegError as error:
-        raise AssetRejected("the audio is damaged, cut or in a format not accepted") from error
+        raise _damaged() from error
     if writer.frames == 0:
-        raise AssetRejected("the audio file holds no samples")
+        raise AssetRejected("the audio file holds no samples", rule="empty")
     if writer.frames < declared:
         raise _cut(f"it declares {declared} frames and holds {writer.frames}")
     return Audio.open(target)
@@ -93,9 +93,10 @@ def _stream(container: InputContainer) -> AudioStream:
     for video in container.streams.video:
         # a cover picture in an audio file is no film
         if "attached_pic" not in str(video.disposition):
-            raise AssetRejected("the file holds video; upload its sound as an audio file")
+            told = "the file holds video; upload its sound as an audio file"
+            raise AssetRejected(told, rule="video")
     if not container.streams.audio:
-        raise AssetRejected("the file holds no sound")
+        raise AssetRejected("the file holds no sound", rule="empty")
     stream = container.streams.audio[0]
     if not 1 <= stream.channels <= MAX_CHANNELS:
         raise _invalid("channels", f"audio has 1 to {MAX_CHANNELS} channels, not {stream.channels}")
@@ -113,7 +114,12 @@ def _invalid(rule: str, sentence: str) -> InvalidParameters:
 
 
 def _cut(why: str) -> AssetRejected:
-    return AssetRejected(f"the audio file is cut: {why}")
+    return AssetRejected(f"the audio file is cut: {why}", rule="cut")
+
+
+def _damaged() -> AssetRejected:
+    told = "the audio is damaged, cut or in a format not accepted"
+    return AssetRejected(told, rule="damaged")
 
 
 def _samples(
@@ -140,7 +146,8 @@ def _blocks(container: InputContainer, stream: AudioStream) -> Iterator[NDArray[
     shape = (stream.rate, stream.channels)
     for frame in container.decode(stream):
         if (frame.sample_rate, frame.layout.nb_channels) != shape:
-            raise AssetRejected("the sample rate or the channels change within the audio file")
+            told = "the sample rate or the channels change within the audio file"
+            raise AssetRejected(told, rule="changing")
         yield to_float(frame, stream.channels)
 
 
@@ -176,12 +183,13 @@ def _vorbis(path: Path, stream: AudioStream) -> Iterator[NDArray[np.float32]]:
     try:
         with soundfile.SoundFile(path) as file:
             if (file.samplerate, file.channels) != (stream.rate, stream.channels):
-                raise AssetRejected("the header of the Ogg file contradicts its sound")
+                told = "the header of the Ogg file contradicts its sound"
+                raise AssetRejected(told, rule="damaged")
             order = vorbis_order(file.channels)
             for block in file.blocks(65536, dtype="float32", always_2d=True):
                 yield np.ascontiguousarray(block.T[order])
     except soundfile.LibsndfileError as error:
-        raise AssetRejected("the audio is damaged, cut or in a format not accepted") from error
+        raise _damaged() from error
 
 
 def vorbis_order(channels: int) -> list[int]:
@@ -191,9 +199,10 @@ def vorbis_order(channels: int) -> list[int]:
 
 def _check(block: NDArray[np.float32], before: int, rate: int, max_seconds: float) -> None:
     if not np.isfinite(block).all():
-        raise AssetRejected("the audio holds samples that are NaN or infinite")
+        raise AssetRejected("the audio holds samples that are NaN or infinite", rule="finite")
     if before + block.shape[1] > max_seconds * rate:
-        raise AssetTooLarge(f"the audio lasts longer than {max_seconds:g} s (limit audio_seconds)")
+        told = f"the audio lasts longer than {max_seconds:g} s (limit audio_seconds)"
+        raise AssetTooLarge(told, rule="audio_seconds")
 
 
 def _check_disk(folder: Path, floor: int, frames: int, block: NDArray[np.float32]) -> None:
@@ -213,7 +222,8 @@ def _check_wav(path: Path) -> None:
     try:
         info = wav.read_info(path)
     except wav.NotWav as error:
-        raise AssetRejected(f"the WAV file was not accepted: {error}") from error
+        told = f"the WAV file was not accepted: {error}"
+        raise AssetRejected(told, rule="damaged") from error
     if info.present < info.data_size:
         raise _cut(f"it declares {info.data_size} bytes of samples and holds {info.present}")
 

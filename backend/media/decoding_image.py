@@ -45,17 +45,20 @@ def decode(path: Path, folder: Path, pixel_budget: int) -> Image:
             if image.width * image.height * frames > pixel_budget:
                 raise AssetTooLarge(
                     f"the image has {image.width} x {image.height} pixels in {frames} frame(s), "
-                    f"more than the {pixel_budget} allowed (limit image_pixels)"
+                    f"more than the {pixel_budget} allowed (limit image_pixels)",
+                    rule="image_pixels",
                 )
             if frames > 1:
-                raise AssetRejected(f"the image holds {frames} frames; a single picture is needed")
+                told = f"the image holds {frames} frames; a single picture is needed"
+                raise AssetRejected(told, rule="frames")
             _check_whole(path, image.format or "")
             pixels = _pixels(path, image)
             settings = _spectrogram(path) if image.format == "PNG" else None
     except UnidentifiedImageError as error:
-        raise AssetRejected("the file looks like an image but cannot be read as one") from error
+        told = "the file looks like an image but cannot be read as one"
+        raise AssetRejected(told, rule="damaged") from error
     except (OSError, SyntaxError, ValueError, EOFError, struct.error, IndexError) as error:
-        raise AssetRejected("the image is damaged or cut") from error
+        raise AssetRejected("the image is damaged or cut", rule="damaged") from error
     target = folder / f"image-{uuid.uuid4().hex}.png"
     png.write(target, pixels, settings.text() if settings else None)
     return Image.open(target)
@@ -76,7 +79,8 @@ def _pixels(path: Path, image: PillowImage) -> png.Pixels:
     if image.mode.startswith("I;16"):
         return np.asarray(image).astype(np.uint16)[:, :, np.newaxis]
     if image.mode in ("I", "F"):
-        raise AssetRejected("images with 32 bits a sample are not accepted; 8 or 16 are")
+        told = "images with 32 bits a sample are not accepted; 8 or 16 are"
+        raise AssetRejected(told, rule="bit_depth")
     upright = ImageOps.exif_transpose(image)
     if image.mode in _ALPHA or "transparency" in image.info:
         upright = upright.convert("RGBA")
@@ -97,7 +101,7 @@ def _check_whole(path: Path, form: str) -> None:
             # no end-of-image marker after the last scan: the scan was cut
             whole = view.rfind(b"\xff\xd9") > view.rfind(b"\xff\xda")
     if not whole:
-        raise AssetRejected("the image is damaged or cut")
+        raise AssetRejected("the image is damaged or cut", rule="damaged")
 
 
 def _png_is_whole(view: mmap.mmap) -> bool:

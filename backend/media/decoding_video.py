@@ -31,6 +31,7 @@ from backend.media.containers import (
     picture_stream,
     sound_stream,
 )
+from backend.media.finite import Unfit
 from backend.media.rates import FASTEST, SLOWEST
 from backend.media.timeline import Timeline, read_timeline
 from backend.media.video import Video
@@ -76,7 +77,10 @@ def decode(path: Path, folder: Path, limits: Limits) -> Video:
         if declared_s - timeline.start_s > held_s + _LATE_S:
             raise _cut(f"{float(declared_s):g} s", f"{float(held_s):g} s")
     except NotVideo as error:
-        raise AssetRejected(f"the video was not accepted: {error}") from error
+        raise AssetRejected(f"the video was not accepted: {error}", rule="damaged") from error
+    except Unfit as error:
+        told = f"the video was not accepted: {error.detail}"
+        raise AssetRejected(told, rule=error.rule) from error
     return video
 
 
@@ -92,7 +96,8 @@ def _check_header(
     if width * height > limits.video_pixels:
         raise AssetTooLarge(
             f"the video has {width} x {height} pixels, more than the {limits.video_pixels} allowed "
-            "(limit video_pixels)"
+            "(limit video_pixels)",
+            rule="video_pixels",
         )
     if declared_s > limits.video_seconds:
         raise _too_long(limits)
@@ -106,7 +111,8 @@ def _check_header(
 
 def _check_whole(path: Path, container: InputContainer) -> None:
     if not (matroska_is_whole if is_matroska(container) else mp4_is_whole)(path):
-        raise NotVideo("it is cut: it declares more bytes than it holds")
+        told = "the video was not accepted: it is cut: it declares more bytes than it holds"
+        raise AssetRejected(told, rule="cut")
 
 
 def _check_timeline(timeline: Timeline, declared: int, limits: Limits) -> None:
@@ -116,7 +122,8 @@ def _check_timeline(timeline: Timeline, declared: int, limits: Limits) -> None:
     if timeline.frame_count > MAX_FRAMES:
         raise AssetTooLarge(
             f"the video has {timeline.frame_count} frames, more than {MAX_FRAMES} "
-            "(limit video_frames)"
+            "(limit video_frames)",
+            rule="video_frames",
         )
     if timeline.frame_count > limits.video_seconds * timeline.frame_rate:
         raise _too_long(limits)
@@ -173,12 +180,15 @@ def _decode_sound(video: Video, limits: Limits) -> Fraction:
 
 def _too_long(limits: Limits) -> AssetTooLarge:
     return AssetTooLarge(
-        f"the video lasts longer than {limits.video_seconds:g} s (limit video_seconds)"
+        f"the video lasts longer than {limits.video_seconds:g} s (limit video_seconds)",
+        rule="video_seconds",
     )
 
 
 def _cut(declared: str, held: str) -> AssetRejected:
-    return AssetRejected(f"the video is cut: it declares {declared} and holds {held}")
+    return AssetRejected(
+        f"the video is cut: it declares {declared} and holds {held}", rule="cut"
+    )
 
 
 def _invalid(rule: str, sentence: str) -> InvalidParameters:

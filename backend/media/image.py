@@ -17,6 +17,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from backend import context
 from backend.media import png
+from backend.media.finite import check_finite
 from backend.media.reference import MediaValue
 from backend.media.spectrogram import SpectrogramSettings
 
@@ -73,8 +74,12 @@ class Image(MediaValue):
 
     @property
     def pixels(self) -> NDArray[np.float32]:
-        """All pixels, float32 ``[H, W, C]``, C-contiguous. Not to be written to."""
+        """All pixels, float32 ``[H, W, C]``, C-contiguous. Not to be written to.
+
+        Raises `Unfit` for pixels that are not finite.
+        """
         if self.held is not None:
+            check_finite(self.held, "image", self)
             return self.held
         return png.from_grid(png.read(_file(self.path)))
 
@@ -121,8 +126,12 @@ class Mask(MediaValue):
 
     @property
     def values(self) -> NDArray[np.float32]:
-        """All values, float32 ``[H, W]``, C-contiguous. Not to be written to."""
+        """All values, float32 ``[H, W]``, C-contiguous. Not to be written to.
+
+        Raises `Unfit` for values that are not finite.
+        """
         if self.held is not None:
+            check_finite(self.held, "mask", self)
             return self.held
         pixels = png.from_grid(png.read(_file(self.path)))
         if pixels.shape[2] == 1:

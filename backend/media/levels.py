@@ -12,7 +12,7 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from backend.errors import OperationFailed
+from backend.media.finite import Unfit
 
 SILENCE_DB: Final = -240.0
 """What a level of 0 is called: JSON has no minus infinity."""
@@ -35,13 +35,14 @@ class LevelMeter:
     def add(self, block: NDArray[np.float64]) -> None:
         """Take the next samples [channels, n].
 
-        Raises `OperationFailed` for NaN, infinity, and what 32-bit float cannot hold.
+        Raises `Unfit` for NaN, infinity, and what 32-bit float cannot hold.
         """
         if not block.size:
             return
         peak = max(float(block.max()), -float(block.min()))
         if not peak <= LARGEST:
-            raise OperationFailed("the audio holds samples that are NaN or infinite")
+            told = "the audio holds values that are NaN or infinite (beyond 32-bit float)"
+            raise Unfit(told, "audio")
         self.peak = max(self.peak, peak)
         self._energy += float(np.einsum("cn,cn->", block, block))
         self._count += block.size

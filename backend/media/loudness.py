@@ -62,7 +62,7 @@ def measure(audio: Audio, ctx: Context = LOCAL) -> Loudness:
     """All levels of *audio*, read once, with progress.
 
     Raises ``ValueError`` where no loudness is defined: more than 8 channels, less than 1 kHz;
-    `OperationFailed` for samples that are NaN or infinite.
+    `Unfit` for samples that are NaN or infinite.
     """
     meter, done = LoudnessMeter(audio.sample_rate, audio.channels), 0
     for block in audio.blocks():
@@ -81,7 +81,7 @@ class LoudnessMeter:
         self._loudness = ProgrammeLoudness(sample_rate, channels)
 
     def add(self, block: NDArray[np.floating]) -> None:
-        """Take the next samples [channels, n]. Raises `OperationFailed` if some are no numbers."""
+        """Take the next samples [channels, n]. Raises `Unfit` if some are no numbers."""
         samples = np.asarray(block, dtype=np.float64)
         self._levels.add(samples)
         self._true_peak.add(samples)

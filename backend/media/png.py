@@ -16,7 +16,7 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from backend.errors import OperationFailed
+from backend.media.finite import check_finite
 
 SIGNATURE: Final = b"\x89PNG\r\n\x1a\n"
 LEVEL: Final = 1
@@ -198,10 +198,9 @@ def _read_av(path: Path, info: PngInfo) -> NDArray[np.uint16]:
 def to_grid(values: NDArray[np.float32], bit_depth: int) -> Pixels:
     """Values 0..1 to the nearest integers of 8 or 16 bits; what lies outside is clipped.
 
-    Raises ``OperationFailed`` for values that are not finite.
+    Raises `Unfit` for values that are not finite.
     """
-    if not np.isfinite(values).all():
-        raise OperationFailed("the picture holds values that are NaN or infinite")
+    check_finite(values, "image")
     top, kind = (65535, np.uint16) if bit_depth == 16 else (255, np.uint8)
     pixels: Pixels = np.rint(np.clip(values, 0.0, 1.0) * np.float32(top)).astype(kind)
     return pixels

@@ -11,14 +11,13 @@ reference, a plain string. In the worker a resolver opens the file, and the fiel
 from __future__ import annotations
 
 import re
+from pathlib import Path
 from typing import Any, ClassVar, Final, Protocol
 
+import blake3
 from pydantic import GetCoreSchemaHandler, GetJsonSchemaHandler
 from pydantic.json_schema import JsonSchemaValue
 from pydantic_core import CoreSchema, PydanticCustomError, core_schema
-
-CONTENT_REFERENCE: Final = re.compile(r"blake3:[0-9a-f]{64}")
-"""The canonical form: the blake3 of the canonical file."""
 
 REFERENCE_PATTERN: Final = r"^(blake3:[0-9a-f]{64}|ast_[0-9a-z]{26})$"
 """What a caller may write: the content reference or an asset id."""
@@ -35,6 +34,11 @@ class Resolver(Protocol):
     """
 
     def __call__(self, reference: str, kind: str) -> object: ...
+
+
+def reference_of(file: Path) -> str:
+    """The reference of a canonical file: the blake3 of its bytes. Raises ``OSError``."""
+    return f"blake3:{blake3.blake3().update_mmap(file).hexdigest()}"
 
 
 def resolve(reference: str, kind: str, context: Any) -> object:

@@ -13,7 +13,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from backend.context import LOCAL, Context
-from backend.errors import OperationFailed
 from backend.media import plots
 from backend.media.audio import Audio
 from backend.media.image import Image
@@ -59,7 +58,7 @@ def waveform_picture(audio: Audio, ctx: Context = LOCAL) -> Image:
     """The waveform of each channel: extremes and RMS over time, read in blocks.
 
     A quiet sound is drawn larger; the axes say so. Where it exceeds full scale it is red. Raises
-    `OperationFailed` for samples that are NaN or infinite.
+    `Unfit` for samples that are NaN or infinite.
     """
     rows = min(audio.channels, MOST_ROWS)
     title = "Waveform"
@@ -121,8 +120,6 @@ def _envelope(audio: Audio, columns: int, ctx: Context) -> _Envelope:
         low[:, part] = np.minimum(low[:, part], np.minimum.reduceat(samples, starts, axis=1))
         high[:, part] = np.maximum(high[:, part], np.maximum.reduceat(samples, starts, axis=1))
         energy[:, part] += np.add.reduceat(np.square(samples), starts, axis=1)
-        if not np.isfinite(energy[:, part]).all():
-            raise OperationFailed("the audio holds samples that are NaN or infinite")
         start = end
         ctx.progress(end, audio.frames)
     if not start:
@@ -137,6 +134,9 @@ def _wave(axis: Axes, low: Values, high: Values, rms: Values, duration_s: float)
         # each column is one sample
         style = "o-" if low.size <= _DOTS_UP_TO else "-"
         axis.plot(times, low, style, color=plots.BLUE, linewidth=1.0, markersize=3, clip_on=False)
+        over = np.abs(low) > 1.0
+        if over.any():  # an empty series would spoil the layout
+            axis.plot(times[over], low[over], "o", color=plots.RED, markersize=3, clip_on=False)
         return
     axis.fill_between(times, low, high, color=plots.BLUE, alpha=0.6, linewidth=0.5)
     axis.fill_between(

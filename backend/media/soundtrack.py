@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from backend.media.audio import Audio
 from backend.media.containers import NotVideo, is_matroska, opened, sound_stream
+from backend.media.finite import check_finite
 from backend.media.sound_frames import to_float
 
 if TYPE_CHECKING:
@@ -56,8 +57,8 @@ def aligned(
 ) -> Iterator[Block]:
     """Every block of *stream*, such that the first sample sounds at the file's second *start_s*.
 
-    What comes before is left out, gaps are silent. Raises `NotVideo` for samples that are not
-    finite, and for a change of rate or channels.
+    What comes before is left out, gaps are silent. Raises `Unfit` for samples that are not
+    finite, `NotVideo` for a change of rate or channels.
     """
     rate, channels = stream.rate, stream.channels
     if start_s > 1 and stream.time_base:
@@ -68,8 +69,7 @@ def aligned(
         if (frame.sample_rate, frame.layout.nb_channels) != (rate, channels):
             raise NotVideo("the sample rate or the channels change within the sound")
         block = to_float(frame, channels)
-        if not np.isfinite(block).all():
-            raise NotVideo("the sound holds samples that are NaN or infinite")
+        check_finite(block, "audio")
         place = _place(frame, start_s, rate, due)
         if due is not None and abs(place - due) <= GAP_S * rate:
             place = due

@@ -1,6 +1,7 @@
 """True peak: the largest value of the sound between the samples too.
 
-Knows: values at eight times the rate, and where none needs to be calculated.
+Knows: values at eight times the rate, over all of a stream or sample by sample, and where none
+needs to be calculated.
 Does not know: decibels, and whose sound it is.
 
 ITU-R BS.1770-5, Annex 2, with longer taps and twice the oversampling it asks for at least: a tone
@@ -18,9 +19,9 @@ from numpy.typing import NDArray
 Values = NDArray[np.float64]
 
 OVERSAMPLING: Final = 8
-_HALF: Final = 12
+HALF: Final = 12
 """Samples on either side of a point between samples that its value is made of."""
-_BEFORE: Final = 2 * _HALF - 1
+_BEFORE: Final = 2 * HALF - 1
 _BETA: Final = 8.0
 _ROW: Final = 24
 """Points between samples that are calculated, or left out, together."""
@@ -33,22 +34,48 @@ _PRODUCT: Final = 24
 def taps() -> Values:
     """Taps [7, 24] for the values at 1/8 to 7/8 between two samples: sinc under a Kaiser window."""
     between = np.arange(1, OVERSAMPLING)[:, None] / OVERSAMPLING
-    times = np.arange(2 * _HALF)[None] - (_HALF - 1) - between
-    windowed = np.sinc(times) * np.i0(_BETA * np.sqrt(1.0 - (times / _HALF) ** 2))
+    times = np.arange(2 * HALF)[None] - (HALF - 1) - between
+    windowed = np.sinc(times) * np.i0(_BETA * np.sqrt(1.0 - (times / HALF) ** 2))
     return np.asarray(windowed / windowed.sum(axis=1, keepdims=True))
 
 
 def _band() -> Values:
-    """The taps as a matrix [samples, points], for `_ROW` samples and what lies around them."""
+    """The taps as matrices [7, samples, points], for `_ROW` samples and what lies around them."""
     band = np.zeros((OVERSAMPLING - 1, _ROW + _BEFORE, _ROW))
     for column in range(_ROW):
-        band[:, column : column + 2 * _HALF, column] = taps()
-    return np.ascontiguousarray(band.transpose(1, 0, 2).reshape(_ROW + _BEFORE, -1))
+        band[:, column : column + 2 * HALF, column] = taps()
+    return band
 
 
 _BAND: Final = _band()
 _MOST_GAIN: Final = float(np.abs(taps()).sum(axis=1).max())
 """No value between samples is larger than this times the largest sample near it."""
+
+
+class _Rows:
+    """A line of samples [channels, rows · `_ROW` + `_BEFORE` or a few more], as rows of points."""
+
+    def __init__(self, line: Values) -> None:
+        channels, rows = len(line), (line.shape[1] - _BEFORE) // _ROW
+        self.largest = np.abs(line[:, : rows * _ROW]).reshape(channels, rows, _ROW).max(axis=2)
+        self.rest = np.abs(line[:, rows * _ROW :]).max(axis=1)
+        # a row's points are made of its samples and the first ones of the next row
+        following = np.concatenate((self.largest[:, 1:], self.rest[:, None]), axis=1)
+        self.bounds = np.maximum(self.largest, following) * _MOST_GAIN
+        self._windows = sliding_window_view(line, _ROW + _BEFORE, axis=1)[:, ::_ROW]
+
+    def between(self, wanted: NDArray[np.intp]) -> Values:
+        """The largest of the 7 points, without signs, after each sample of the *wanted* rows [k] of
+        `bounds`, counted through: [k, `_ROW`]."""
+        whole = np.resize(wanted, -(-wanted.size // _PRODUCT) * _PRODUCT)
+        windows = self._windows[np.unravel_index(whole, self.bounds.shape)]
+        points = windows.reshape(-1, _PRODUCT, _ROW + _BEFORE) @ _BAND[:, None]
+        np.abs(points, out=points)
+        largest = points[0]
+        for each in points[1:]:  # four times as fast as a maximum over the axis
+            np.maximum(largest, each, out=largest)
+        rows: Values = largest.reshape(-1, _ROW)[: wanted.size]
+        return rows
 
 
 class TruePeakMeter:
@@ -62,35 +89,55 @@ class TruePeakMeter:
         """Take the next samples [channels, n], finite."""
         line = np.concatenate((self._rest, block), axis=1)
         rows = (line.shape[1] - _BEFORE) // _ROW
-        self._value = self._with(line, rows)
+        if rows:
+            self._value = self._with(line)
         self._rest = line[:, rows * _ROW :].copy()
 
     @property
     def value(self) -> float:
         """The largest absolute value so far, if silence follows; 1.0 is full scale."""
-        after = np.zeros((len(self._rest), _HALF + _ROW))
-        line = np.concatenate((self._rest, after), axis=1)
-        return self._with(line, (line.shape[1] - _BEFORE) // _ROW)
+        after = np.zeros((len(self._rest), HALF + _ROW))
+        return self._with(np.concatenate((self._rest, after), axis=1))
 
-    def _with(self, line: Values, rows: int) -> float:
-        """`_value`, or what is larger in the points of the first *rows* of *line*."""
-        if not rows:
-            return self._value
-        channels = len(line)
-        chunks = np.abs(line[:, : rows * _ROW]).reshape(channels, rows, _ROW).max(axis=2)
-        last = np.abs(line[:, rows * _ROW :]).max(axis=1)
-        peak = max(self._value, float(chunks.max()), float(last.max()))
-        # a row's points are made of its samples and the first ones of the next row
-        around = np.maximum(chunks, np.concatenate((chunks[:, 1:], last[:, None]), axis=1))
-        windows = sliding_window_view(line, _ROW + _BEFORE, axis=1)[:, ::_ROW]
+    def _with(self, line: Values) -> float:
+        """`_value`, or what is larger in the points of *line*."""
+        rows = _Rows(line)
+        peak = max(self._value, float(rows.largest.max()), float(rows.rest.max()))
         # the loudest first: most of the others can then be left out
-        loudest = np.argsort(around, axis=None)[::-1]
-        loudest = np.resize(loudest, -(-loudest.size // _PRODUCT) * _PRODUCT)
-        bounds = around.ravel()[loudest] * _MOST_GAIN
+        loudest = np.argsort(rows.bounds, axis=None)[::-1]
+        bounds = rows.bounds.ravel()[loudest]
         for start in range(0, loudest.size, _TOGETHER):
             if bounds[start] <= peak:
                 break
-            at = np.unravel_index(loudest[start : start + _TOGETHER], around.shape)
-            points = windows[at].reshape(-1, _PRODUCT, _ROW + _BEFORE) @ _BAND
-            peak = max(peak, float(points.max()), -float(points.min()))
+            between = rows.between(loudest[start : start + _TOGETHER])
+            peak = max(peak, float(between.max()))
         return peak
+
+
+class TruePeaks:
+    """The largest value at each sample and between it and the next, `HALF` samples late."""
+
+    def __init__(self, channels: int) -> None:
+        self._rest = np.zeros((channels, _BEFORE))
+
+    def process(self, block: Values, limit: float) -> Values:
+        """The largest of all channels [n] for the next samples [channels, n].
+
+        Where it is *limit* or less it may be told as less than it is, which costs less.
+        """
+        channels, frames = block.shape
+        if not frames:
+            return np.zeros(0)
+        after = np.zeros((channels, -frames % _ROW))
+        line = np.concatenate((self._rest, block, after), axis=1)
+        self._rest = line[:, frames : frames + _BEFORE].copy()
+        peaks = np.abs(line[:, HALF - 1 : line.shape[1] - HALF]).max(axis=0).reshape(-1, _ROW)
+        rows = _Rows(line)
+        for channel, bounds in enumerate(rows.bounds):
+            wanted = np.flatnonzero(bounds > limit)
+            for start in range(0, wanted.size, _TOGETHER):
+                some = wanted[start : start + _TOGETHER]
+                between = rows.between(channel * len(peaks) + some)
+                peaks[some] = np.maximum(peaks[some], between)
+        largest: Values = peaks.reshape(-1)[:frames]
+        return largest

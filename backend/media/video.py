@@ -29,6 +29,9 @@ MEDIA_TYPES: Final = {
     ".mov": "video/quicktime",
     ".webm": "video/webm",
 }
+VideoForm = Literal["mp4_h264", "mkv_ffv1"]
+"""What a video is written as (``media.video_writing``)."""
+
 Frame = NDArray[np.float32]
 """One frame, float32 ``[H, W, 3]``, 0..1."""
 

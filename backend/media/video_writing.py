@@ -29,31 +29,25 @@ import numpy as np
 from numpy.typing import NDArray
 
 from backend import context
-from backend.errors import OperationFailed
 from backend.media.audio import Audio
+from backend.media.finite import check_finite
+from backend.media.layouts import AAC_RATES, MOST_CHANNELS, layout
 from backend.media.resampling import resample_blocks
 from backend.media.rewriting import muxer, ticks_of
 from backend.media.soundtrack import Block
-from backend.media.video import Frame, Video
+from backend.media.video import Frame, Video, VideoForm
 
 if TYPE_CHECKING:
     from av.audio.stream import AudioStream
     from av.container import OutputContainer
     from av.video.stream import VideoStream
 
-VideoForm = Literal["mp4_h264", "mkv_ffv1"]
-
 DEFAULT_CRF: Final = 17.0
 """x264's constant rate factor: at 17 to 18 the eye sees no difference."""
 
-AAC_RATES: Final = (
-    *(8000, 11025, 12000, 16000, 22050, 24000, 32000, 44100, 48000, 64000, 88200, 96000),
-)
 _THREADS: Final = "4"
 """A fixed number: what x264 writes depends on it."""
 _AAC_BITS: Final = 96_000
-_LAYOUTS: Final = ("mono", "stereo", "3.0", "4.0", "5.0", "5.1", "6.1", "7.1")
-MAX_CHANNELS: Final = len(_LAYOUTS)
 _BT709: Final = 1
 _LIMITED: Final = 1
 
@@ -77,7 +71,7 @@ def write(
 
     Frames are float ``[H, W, C]`` with 1, 3 or 4 channels (alpha is dropped), 0..1; values beyond
     are clipped. Sound longer than the pictures is cut. Raises ``ValueError`` for no frame and for
-    frames of different sizes, `OperationFailed` for values that are not finite.
+    frames of different sizes, `Unfit` for values that are not finite.
     """
     suffix = ".mp4" if how.form == "mp4_h264" else ".mkv"
     path = context.scratch_folder() / f"video-{uuid.uuid4().hex}{suffix}"
@@ -149,8 +143,7 @@ def _picture(frame: Frame, how: VideoFormat, pix_fmt: str | None) -> Any:
     import av
     from av.video.reformatter import Interpolation
 
-    if not np.isfinite(frame).all():
-        raise OperationFailed("a frame holds values that are NaN or infinite")
+    check_finite(frame, "video")
     pixels = np.repeat(frame, 3, axis=2) if frame.shape[2] == 1 else frame[:, :, :3]
     deep = how.form == "mkv_ffv1" and how.bit_depth == 16
     grid = _grid(pixels, 65535 if deep else 255, np.uint16 if deep else np.uint8)
@@ -181,8 +174,8 @@ class _Sound:
     """The sound of a file that is written: as much of it at a time as there are pictures."""
 
     def __init__(self, container: OutputContainer, audio: Audio, how: VideoFormat) -> None:
-        if audio.channels > MAX_CHANNELS:
-            raise ValueError(f"a video has up to {MAX_CHANNELS} channels, not {audio.channels}")
+        if audio.channels > MOST_CHANNELS:
+            raise ValueError(f"a video has up to {MOST_CHANNELS} channels, not {audio.channels}")
         self._container = container
         self._rate, self._channels = _sound_rate(audio, how), audio.channels
         blocks: Iterator[Block] = audio.blocks()
@@ -190,7 +183,7 @@ class _Sound:
         if self._rate != audio.sample_rate:
             blocks = resample_blocks(blocks, self._channels, audio.sample_rate, self._rate)
         self._stream: AudioStream = container.add_stream(
-            "aac" if aac else "pcm_f32le", rate=self._rate, layout=_LAYOUTS[self._channels - 1]
+            "aac" if aac else "pcm_f32le", rate=self._rate, layout=layout(self._channels)
         )
         if aac:
             self._stream.bit_rate = _AAC_BITS * self._channels
@@ -216,12 +209,12 @@ class _Sound:
     def _frame(self, block: Block) -> Any:
         import av
 
-        layout = _LAYOUTS[self._channels - 1]
+        named = layout(self._channels)
         if self._stream.codec_context.name == "aac":
-            frame = av.AudioFrame.from_ndarray(np.ascontiguousarray(block), "fltp", layout)
+            frame = av.AudioFrame.from_ndarray(np.ascontiguousarray(block), "fltp", named)
         else:
             flat = np.ascontiguousarray(block.T).reshape(1, -1)
-            frame = av.AudioFrame.from_ndarray(flat, "flt", layout)
+            frame = av.AudioFrame.from_ndarray(flat, "flt", named)
         frame.sample_rate, frame.pts = self._rate, self._done
         frame.time_base = Fraction(1, self._rate)
         return frame

@@ -19,7 +19,7 @@ from typing import BinaryIO, Final, Literal, Self
 import numpy as np
 from numpy.typing import NDArray
 
-from backend.errors import OperationFailed
+from backend.media.finite import check_finite
 
 SampleFormat = Literal["int16", "int24", "float32"]
 Block = NDArray[np.float32]
@@ -197,11 +197,11 @@ class WavWriter:
             self._file.close()
 
     def write(self, block: NDArray[np.float32] | NDArray[np.int32]) -> None:
-        """Append one block. Raises ``OperationFailed`` for samples that are not finite."""
+        """Append one block. Raises `Unfit` for samples that are not finite."""
         if block.ndim != 2 or block.shape[0] != self._channels:
             raise ValueError(f"a block [{self._channels}, n] is needed, not {block.shape}")
-        if self._format == "float32" and not np.isfinite(block).all():
-            raise OperationFailed("the audio holds samples that are NaN or infinite")
+        if self._format == "float32":
+            check_finite(block, "audio")
         self._file.write(_pack(block, self._format))
         self.frames += block.shape[1]
 

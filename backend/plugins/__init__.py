@@ -19,6 +19,9 @@ from backend.errors import (
     OutOfMemory,
     UnknownName,
     UpstreamFailed,
+    did_you_mean,
+    json_pointer,
+    refused,
 )
 from backend.hookspecs import Host, ModelFile, NodeInput, NodeShape, hookimpl
 from backend.operations import Model, Needs, Operation, Unavailable, operation
@@ -44,9 +47,12 @@ __all__ = [
     "Unavailable",
     "UnknownName",
     "UpstreamFailed",
+    "did_you_mean",
     "hookimpl",
+    "json_pointer",
     "models_folder",
     "operation",
+    "refused",
     "scratch_folder",
 ]
 

@@ -50,6 +50,18 @@ def test_no_sample_is_lost_in_a_waveform():
     assert has(waveform_picture(Audio.from_samples(samples, RATE)), plots.RED)
 
 
+@pytest.mark.parametrize("frames", [100, 1_000])
+def test_a_short_sound_is_red_where_it_is_over_full_scale(frames: int):
+    """The one sample beyond is marked; the dashed lines at full scale lie elsewhere."""
+    samples = np.full((1, frames), 0.5)
+    samples[0, frames // 2] = 1.5
+    pixels = waveform_picture(Audio.from_samples(samples, RATE)).pixels
+    red = np.abs(pixels - np.array(to_rgb(plots.RED))).max(axis=2) < 0.06
+    rows = np.flatnonzero(red.any(axis=1))
+    highest = red[rows[0]]
+    assert 1 <= highest.sum() <= 8  # a dot; a line at full scale is hundreds of pixels
+
+
 def test_a_waveform_is_as_high_as_the_sound():
     """Twice the amplitude covers twice as many pixels."""
 

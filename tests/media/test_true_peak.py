@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import numpy as np
 import pytest
 from scipy.signal import firwin, oaconvolve
 
 from backend.media.levels import decibels
-from backend.media.true_peak import OVERSAMPLING, TruePeakMeter, taps
+from backend.media.true_peak import HALF, OVERSAMPLING, TruePeakMeter, TruePeaks, taps
 
 RATE = 48_000
 DOWN, UP = -0.4, 0.2
@@ -116,3 +118,22 @@ def test_very_short_sounds_have_a_true_peak(frames: int):
     """Nothing is silence, one full sample is 0 dBTP, two are 4/pi between them."""
     expected_db = [-240.0, 0.0, decibels(4 / np.pi)][frames]
     assert true_peak(np.ones((1, frames))) == pytest.approx(expected_db, abs=0.1)
+
+
+@pytest.mark.parametrize("limit", [0.0, 1.5, 4.0])
+def test_peaks_sample_by_sample_are_exact_above_the_limit(limit: float):
+    """At each sample, and between it and the next, the largest of both channels by plain sums; what
+    is below the limit is never told as more than it is, and the cut into blocks changes nothing."""
+    samples = np.random.default_rng(5).laplace(size=(2, 5_000)) * np.repeat([0.1, 1.0], 2_500)
+    line = np.concatenate((np.zeros((2, 23)), samples), axis=1)
+    windows = np.lib.stride_tricks.sliding_window_view(line, 2 * HALF, axis=1)
+    points = np.concatenate((windows[..., HALF - 1 : HALF], windows @ taps().T), axis=2)
+    exact = np.abs(points).max(axis=(0, 2))
+    peaks, edges = TruePeaks(2), [0, 0, 1, 24, 1_000, 1_777, 5_000]
+    blocks = [samples[:, begin:end] for begin, end in pairwise(edges)]
+    made = np.concatenate([peaks.process(block, limit) for block in blocks])
+    above = exact > limit
+    assert above.any()
+    np.testing.assert_allclose(made[above], exact[above], rtol=1e-12)
+    assert (made <= exact + 1e-12).all()
+    assert (made[exact <= limit] <= limit).all()

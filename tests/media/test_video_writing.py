@@ -140,3 +140,11 @@ def test_no_frame_and_different_sizes_are_refused():
         write([], Fraction(24))
     with pytest.raises(ValueError, match="frame 1 is 8 x 16"):
         write([np.zeros((8, 8, 3), np.float32), np.zeros((16, 8, 3), np.float32)], Fraction(24))
+
+
+def test_four_channels_stand_where_a_sound_file_has_them():
+    """Left, right and two behind (``quad``), as in an M4A file. Matroska keeps no places."""
+    sound = Audio.from_samples(np.zeros((4, 4800)), 48_000)
+    video = write([np.zeros((16, 16, 3), np.float32)], Fraction(10), sound)
+    with av.open(str(video.path)) as container:
+        assert container.streams.audio[0].layout.name == "quad"

@@ -8,6 +8,7 @@ nor how sounds are edited (``editing``: the family ``audio.*``).
 from __future__ import annotations
 
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any, Final
 
 from backend.plugins import NodeShape, Operation, hookimpl
@@ -45,3 +46,9 @@ def register_nodes() -> Sequence[NodeShape]:
     from . import nodes, video_nodes
 
     return [nodes.AUDIO_LOADER, nodes.AUDIO_SAVER, nodes.IMAGE_LOADER, video_nodes.VIDEO_LOADER]
+
+
+@hookimpl
+def register_web_assets() -> Path:
+    """Give what the loaders' nodes show of a file, for the graph editor."""
+    return Path(__file__).parent / "web"

@@ -19,11 +19,10 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
+from backend.media import layouts
+
 if TYPE_CHECKING:
     from av import AudioFrame
-
-_LAYOUTS: Final = ("mono", "stereo", "3.0", "quad", "5.0", "5.1", "6.1", "7.1")
-"""FFmpeg's usual layout for 1 to 8 channels."""
 
 _FRAMES: Final = 4096
 """Frames in a packet, where the format leaves it open."""
@@ -106,7 +105,7 @@ def _layout(encoder: Encoder, channels: int) -> str:
     # told the layout, the AIFF muxer writes a chunk for 7.1 at which FFmpeg 8.0's reader crashes
     if encoder.muxer == "aiff" and channels > 2:
         return f"{channels} channels"
-    return _LAYOUTS[channels - 1]
+    return layouts.layout(channels)
 
 
 def _packed(

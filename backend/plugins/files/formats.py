@@ -16,6 +16,7 @@ from pydantic import Field
 from backend.media.audio import Audio
 from backend.media.file import File
 from backend.media.image import Image, Mask
+from backend.media.layouts import AAC_RATES
 from backend.units import Decibels, Frames, Pixels, SampleRate, Seconds, Unit
 
 AudioFormat = Literal[
@@ -73,11 +74,7 @@ class SoundFormat:
 _ANY: Final = range(1, 65_536)
 _MP3_RATES: Final = (32_000, 44_100, 48_000)
 """At lower rates MP3 has no 192 and no 320 kbit/s."""
-_AAC_RATES: Final = (
-    *(8_000, 11_025, 12_000, 16_000, 22_050, 24_000),
-    *(32_000, 44_100, 48_000, 64_000, 88_200, 96_000),
-)
-_VORBIS_RATES: Final = (*_AAC_RATES, 176_400, 192_000)
+_VORBIS_RATES: Final = (*AAC_RATES, 176_400, 192_000)
 
 
 def _mp3(kbits: int) -> SoundFormat:
@@ -105,7 +102,7 @@ SOUND_FORMATS: Final[dict[AudioFormat, SoundFormat]] = {
     "mp3_128": _mp3(128),
     "mp3_192": _mp3(192),
     "mp3_320": _mp3(320),
-    "aac_192": SoundFormat(".m4a", "audio/mp4", rates=_AAC_RATES, bit_rate=192_000),
+    "aac_192": SoundFormat(".m4a", "audio/mp4", rates=AAC_RATES, bit_rate=192_000),
     "ogg_low": _vorbis(0.2),
     "ogg_medium": _vorbis(0.5),
     "ogg_high": _vorbis(0.8),

@@ -10,10 +10,10 @@ from typing import Annotated, NamedTuple
 
 from backend.media.audio import Audio
 from backend.media.image import Image
-from backend.plugins import Context
+from backend.plugins import Context, refused
 from backend.units import Decibels, Unit
 
-from .rules import not_empty, refusal
+from .rules import not_empty
 
 Lufs = Annotated[float, Unit("LUFS")]
 LoudnessUnits = Annotated[float, Unit("LU")]
@@ -51,7 +51,7 @@ def measure(audio: Audio, ctx: Context, *, picture: bool) -> MeasuredLoudness:
     try:
         found = loudness.measure(audio, ctx)
     except ValueError as error:
-        raise refusal("/audio", "loudness", str(error)) from error
+        raise refused("/audio", "loudness", str(error)) from error
     return MeasuredLoudness(
         found.integrated_lufs,
         found.momentary_max_lufs,

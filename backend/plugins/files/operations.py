@@ -45,7 +45,7 @@ def probe_audio(audio: Audio, *, ctx: Context = LOCAL) -> AudioFacts:
     return sound.probe(audio, ctx)
 
 
-@operation("files.probe_image", needs=Needs(memory_gib=0.5))
+@operation("files.probe_image", needs=Needs(memory_gib=1.2))
 def probe_image(image: Image) -> ImageFacts:
     """Tell the size, the depth and the extreme values of a picture."""
     from . import pictures
@@ -75,7 +75,7 @@ def load_audio(
     return LoadedAudio(loaded, loaded.sample_rate, loaded.duration_s, loaded.channels)
 
 
-@operation("files.load_image", needs=Needs(memory_gib=0.5))
+@operation("files.load_image", needs=Needs(memory_gib=1.6))
 def load_image(
     image: Image, channels: ImageChannels = "rgb", mask_of: MaskOf = "opacity"
 ) -> LoadedImage:
@@ -114,7 +114,7 @@ def convert_audio(
     return sound.convert(audio, sample_rate, channels, level, ctx)
 
 
-@operation("files.convert_image", needs=Needs(memory_gib=0.5))
+@operation("files.convert_image", needs=Needs(memory_gib=2.5))
 def convert_image(
     image: Image,
     width: Side | None = None,
@@ -187,7 +187,7 @@ def measure_loudness(
     return loudness.measure(audio, ctx, picture=picture)
 
 
-@operation("files.save_image", needs=Needs(memory_gib=0.5))
+@operation("files.save_image", needs=Needs(memory_gib=2.3))
 def save_image(
     image: Image,
     format: ImageFormat = "png_8bit",  # noqa: A002 - the name that callers know

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from backend.media import png
 from backend.media.file import File
 from backend.media.image import Image, Mask
-from backend.plugins import FieldError, InvalidParameters, scratch_folder
+from backend.plugins import refused, scratch_folder
 
 from .formats import ImageChannels, ImageFacts, ImageFormat, LoadedImage, MaskOf, labelled
 
@@ -32,6 +32,8 @@ _SUFFIX: Final[dict[ImageFormat, str]] = {
     "webp": ".webp",
     "webp_lossless": ".webp",
 }
+_MOST_SIDE: Final = {".jpg": 65_500, ".webp": 16_383}
+"""Pixels of the longer side that libjpeg and WebP's container hold."""
 _MEDIA_TYPE: Final = {".png": "image/png", ".jpg": "image/jpeg", ".webp": "image/webp"}
 
 
@@ -83,9 +85,14 @@ def convert(
 def save(image: Image, image_format: ImageFormat, file_name: str, quality: int) -> File:
     """Write *image* into the run's scratch folder; values outside 0..1 are clipped.
 
-    Raises `InvalidParameters` for transparency in a JPEG.
+    Raises `InvalidParameters` for transparency in a JPEG, and for a side that is too long for the
+    format.
     """
     suffix = _SUFFIX[image_format]
+    most = _MOST_SIDE.get(suffix)
+    if most is not None and max(image.width, image.height) > most:
+        told = f"{image.width} x {image.height}; {image_format} ends at {most} pixels a side"
+        raise refused("/format", "pixels", told)
     path = scratch_folder() / f"saved-{uuid.uuid4().hex}{suffix}"
     if image_format in ("png_8bit", "png_16bit"):
         png.write(path, png.to_grid(image.pixels, 16 if image_format == "png_16bit" else 8))
@@ -112,7 +119,7 @@ def _opaque(pixels: Pixels) -> Pixels:
         return pixels
     if (pixels[:, :, 3] < 1.0).any():
         sentence = "JPEG has no transparency and the image is not opaque; choose PNG or WebP"
-        raise _broken("/format", "transparency", sentence)
+        raise refused("/format", "transparency", sentence)
     return np.ascontiguousarray(pixels[:, :, :3])
 
 
@@ -149,7 +156,7 @@ def _size(image: Image, width: int | None, height: int | None) -> tuple[int, int
     else:
         size = (width, height or max(1, round(image.height * width / image.width)))
     if size[0] * size[1] > PIXEL_BUDGET:
-        raise _broken("/width", "pixels", f"{size[0]} x {size[1]} is over {PIXEL_BUDGET} pixels")
+        raise refused("/width", "pixels", f"{size[0]} x {size[1]} is over {PIXEL_BUDGET} pixels")
     return size
 
 
@@ -157,20 +164,15 @@ def resized(pixels: Pixels, size: tuple[int, int]) -> Pixels:
     """Lanczos on float values, channel by channel; colour is weighted by alpha if there is one."""
     import PIL.Image
 
-    weighted = pixels
-    if pixels.shape[2] == 4:
-        weighted = np.concatenate([pixels[:, :, :3] * pixels[:, :, 3:], pixels[:, :, 3:]], axis=2)
-    planes = [
-        np.asarray(PIL.Image.fromarray(plane).resize(size, PIL.Image.Resampling.LANCZOS))
-        for plane in np.ascontiguousarray(np.moveaxis(weighted, 2, 0))
-    ]
-    resized = np.stack(planes, axis=2)
-    if pixels.shape[2] == 4:
-        alpha = resized[:, :, 3:]
-        resized[:, :, :3] /= np.where(alpha > 0, alpha, 1.0)
-    clipped: Pixels = np.clip(resized, 0.0, 1.0)
-    return clipped
-
-
-def _broken(pointer: str, rule: str, sentence: str) -> InvalidParameters:
-    return InvalidParameters(sentence, errors=[FieldError(pointer, rule, sentence)])
+    alpha = pixels[:, :, 3] if pixels.shape[2] == 4 else None
+    made = np.empty((size[1], size[0], pixels.shape[2]), np.float32)
+    # one plane at a time: of the largest pictures each copy is 0.75 GiB
+    for channel in range(pixels.shape[2]):
+        plane = pixels[:, :, channel]
+        if alpha is not None and channel < 3:
+            plane = plane * alpha
+        drawn = PIL.Image.fromarray(np.ascontiguousarray(plane))
+        made[:, :, channel] = np.asarray(drawn.resize(size, PIL.Image.Resampling.LANCZOS))
+    if alpha is not None:
+        made[:, :, :3] /= np.where(made[:, :, 3:] > 0, made[:, :, 3:], 1.0)
+    return np.clip(made, 0.0, 1.0, out=made)

@@ -1,6 +1,6 @@
 """Rules of sounds that a schema cannot say: each broken one becomes a problem with its sentence.
 
-Knows: how a refusal is put.
+Knows: the rules, and their sentences.
 Does not know: which operation asks.
 """
 
@@ -8,24 +8,19 @@ from __future__ import annotations
 
 from backend.media.audio import Audio
 from backend.media.resampling import length_at
-from backend.plugins import FieldError, InvalidParameters
-
-
-def refusal(pointer: str, rule: str, sentence: str) -> InvalidParameters:
-    """The error for the parameter at *pointer*."""
-    return InvalidParameters(sentence, errors=[FieldError(pointer, rule, sentence)])
+from backend.plugins import refused
 
 
 def not_empty(audio: Audio, pointer: str = "/audio") -> None:
     """Raises `InvalidParameters` for a sound without samples."""
     if audio.frames == 0:
-        raise refusal(pointer, "empty", "the sound holds no samples")
+        raise refused(pointer, "empty", "the sound holds no samples")
 
 
 def not_lost(audio: Audio, sample_rate: int, pointer: str) -> None:
     """Raises `InvalidParameters` for a sound that is shorter than a sample at another rate."""
     if length_at(audio.frames, audio.sample_rate, sample_rate) == 0:
-        raise refusal(pointer, "too_short", f"at {sample_rate} Hz nothing is left of the sound")
+        raise refused(pointer, "too_short", f"at {sample_rate} Hz nothing is left of the sound")
 
 
 def frames_of(seconds: float, audio: Audio) -> int:

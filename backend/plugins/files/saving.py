@@ -19,11 +19,11 @@ from backend.media.file import File
 from backend.media.levels import decibels
 from backend.media.resampling import resample_blocks
 from backend.media.wav import SampleFormat, WavWriter
-from backend.plugins import Context, scratch_folder
+from backend.plugins import Context, refused, scratch_folder
 
 from . import encoders, rounding, sound, vorbis
 from .formats import SOUND_FORMATS, AudioFormat, Dither, SoundFormat, labelled
-from .rules import not_empty, not_lost, refusal
+from .rules import not_empty, not_lost
 from .tags import Tags, riff_info
 
 _WAV: Final[dict[int, SampleFormat]] = {16: "int16", 24: "int24", 0: "float32"}
@@ -51,15 +51,20 @@ def save(
     """
     form = SOUND_FORMATS[audio_format]
     _check(audio, audio_format, form)
-    found = rounding.survey(sound.watched(audio.blocks(), audio.frames, ctx, 0, 2), form.bits)
-    gain = sound.gain_for(audio, finish.level, ctx, found.peak)
-    if found.peak * gain > 1.0 + 1e-6 and audio_format != "wav_32bit_float":
-        raise _too_loud(audio_format, decibels(found.peak * gain))
     rate = _rate(audio.sample_rate, form)
     if rate != audio.sample_rate:
         ctx.log(f"{audio_format} has no {audio.sample_rate} Hz: resampled to {rate} Hz")
-    read = sound.watched(audio.blocks(), audio.frames, ctx, 1, 2)
-    blocks = resample_blocks(sound.scaled(read, gain), audio.channels, audio.sample_rate, rate)
+        # first of all: between samples a sound may be louder than at them, so a peak asked for, and
+        # full scale, are those of what is written
+        read = sound.watched(audio.blocks(), audio.frames, ctx, 0, 3)
+        resampled = resample_blocks(read, audio.channels, audio.sample_rate, rate)
+        audio = Audio.from_blocks(resampled, rate, audio.channels)
+    read = sound.watched(audio.blocks(), audio.frames, ctx, 1, 3)
+    found = rounding.survey(read, form.bits)
+    gain = sound.gain_for(audio, finish.level, ctx, found.peak)
+    if found.peak * gain > 1.0 + 1e-6 and audio_format != "wav_32bit_float":
+        raise _too_loud(audio_format, decibels(found.peak * gain))
+    blocks = sound.scaled(sound.watched(audio.blocks(), audio.frames, ctx, 2, 3), gain)
     ready: Iterator[NDArray[Any]] = blocks
     if form.bits:
         dither = rounding.needs_dither(finish.dither, form.bits, gain, found)
@@ -113,10 +118,10 @@ def _check(audio: Audio, name: str, form: SoundFormat) -> None:
         most = [str(count) for count in form.channels]
         sentence = f"{name} holds {', '.join(most[:-1])} or {most[-1]} channels, "
         sentence += f"the audio has {audio.channels}"
-        raise refusal("/format", "channels", sentence)
+        raise refused("/format", "channels", sentence)
     size = audio.frames * audio.channels * form.bits // 8
     if form.suffix == ".aiff" and size > _AIFF_BYTES:
-        raise refusal("/format", "size", "AIFF ends at 4 GiB; save as WAV or FLAC")
+        raise refused("/format", "size", "AIFF ends at 4 GiB; save as WAV or FLAC")
 
 
 def _too_loud(audio_format: str, peak_db: float) -> Exception:
@@ -124,6 +129,6 @@ def _too_loud(audio_format: str, peak_db: float) -> Exception:
         f"the peak is {peak_db:+.2f} dBFS and {audio_format} holds nothing over 0 dBFS; "
         "give normalize_db, or save as wav_32bit_float"
     )
-    error = refusal("/format", "peak_over_full_scale", sentence)
+    error = refused("/format", "peak_over_full_scale", sentence)
     error.extra["peak_db"] = peak_db
     return error

@@ -17,10 +17,10 @@ from numpy.typing import NDArray
 from backend.media.audio import Audio, check_length
 from backend.media.levels import SILENCE_DB, decibels
 from backend.media.resampling import length_at, resample_blocks, with_channels
-from backend.plugins import Context, OperationFailed
+from backend.plugins import Context, refused
 
 from .formats import AudioChannels, AudioFacts
-from .rules import not_empty, not_lost, refusal
+from .rules import not_empty, not_lost
 
 Block = NDArray[np.float32]
 """Samples ``[channels, n]``."""
@@ -64,7 +64,7 @@ def convert(
     """
     not_empty(audio)
     if level.peak_db is not None and level.lufs is not None:
-        raise refusal("/normalize_lufs", "exclusive", "give normalize_db or normalize_lufs")
+        raise refused("/normalize_lufs", "exclusive", "give normalize_db or normalize_lufs")
     rate, count = sample_rate or audio.sample_rate, _channels(audio, channels)
     check_length(length_at(audio.frames, audio.sample_rate, rate), rate)
     not_lost(audio, rate, "/sample_rate")
@@ -83,7 +83,7 @@ def _channels(audio: Audio, channels: AudioChannels) -> int:
     count = _COUNT.get(channels, audio.channels)
     if count != audio.channels and audio.channels > 2:
         sentence = f"{audio.channels} channels cannot become {channels}"
-        raise refusal("/channels", "channels", sentence)
+        raise refused("/channels", "channels", sentence)
     return count
 
 
@@ -104,7 +104,7 @@ def gain_for(audio: Audio, level: Level, ctx: Context, peak: float | None = None
         measured = loudness.measure(audio, ctx)
     except ValueError as error:
         pointer = "/true_peak" if level.lufs is None else "/normalize_lufs"
-        raise refusal(pointer, "loudness", str(error)) from error
+        raise refused(pointer, "loudness", str(error)) from error
     if level.lufs is None:
         return gain_to(level.peak_db or 0.0, measured.true_peak_db)
     if measured.integrated_lufs <= SILENCE_DB < measured.peak_db:
@@ -112,7 +112,7 @@ def gain_for(audio: Audio, level: Level, ctx: Context, peak: float | None = None
             "the sound has no loudness: it is shorter than 0.4 s, or nowhere louder than -70 LUFS; "
             "give normalize_db instead"
         )
-        raise refusal("/normalize_lufs", "loudness", sentence)
+        raise refused("/normalize_lufs", "loudness", sentence)
     return gain_to(level.lufs, measured.integrated_lufs)
 
 
@@ -136,14 +136,9 @@ def scaled(blocks: Iterable[Block], gain: float) -> Iterator[Block]:
 def watched(
     blocks: Iterable[Block], frames: int, ctx: Context, part: int = 0, parts: int = 1
 ) -> Iterator[Block]:
-    """The blocks, with progress and a checkpoint at each; *part* of *parts* equal ones.
-
-    Raises `OperationFailed` for samples that are not finite.
-    """
+    """The blocks, with progress and a checkpoint at each; *part* of *parts* equal ones."""
     done = part * frames
     for block in blocks:
-        if not np.isfinite(block).all():
-            raise OperationFailed("the audio holds samples that are NaN or infinite")
         yield block
         done += block.shape[1]
         ctx.progress(done, parts * frames)

@@ -18,13 +18,13 @@ from backend.media import video_writing
 from backend.media.audio import Audio
 from backend.media.containers import NotVideo, codec_name, opened, picture_stream, sound_stream
 from backend.media.image import Image
-from backend.media.video import Frame, Video
+from backend.media.layouts import MOST_CHANNELS
+from backend.media.video import Frame, Video, VideoForm
 from backend.media.video_writing import VideoFormat
-from backend.plugins import Context, OperationFailed
+from backend.plugins import Context, OperationFailed, refused
 
 from .pictures import resized
-from .rules import refusal
-from .video_results import Fit, LoadedVideo, VideoFacts, VideoForm
+from .video_results import Fit, LoadedVideo, VideoFacts
 
 PIXEL_BUDGET: Final = 2**29
 """Pixels of all frames that are loaded at once: 258 in Full HD. A graph holds them as float RGB,
@@ -46,7 +46,7 @@ class Span:
         """How many frames of *video* it has. Raises `InvalidParameters` past the end."""
         if self.start >= video.frame_count:
             sentence = f"the video has {video.frame_count} frames, counted from 0"
-            raise refusal("/start_frame", "frame", sentence)
+            raise refused("/start_frame", "frame", sentence)
         there = len(range(self.start, video.frame_count, self.step))
         return min(there, self.cap) if self.cap else there
 
@@ -74,6 +74,12 @@ class Size:
         ]
         scale = (max(scales) if most else min(scales)) if scales else Fraction(1)
         return max(1, round(width * scale)), max(1, round(height * scale))
+
+    def before_cut(self, width: int, height: int) -> tuple[int, int]:
+        """What a picture of this size is scaled to, before anything of it is cut off."""
+        if self.fit == "crop":
+            return self._scaled(width, height, most=True)
+        return self.of(width, height)
 
     def apply(self, frame: Frame, bits: int) -> Frame:
         """A frame ``[H, W, 3]`` of so many bits in this size."""
@@ -120,6 +126,7 @@ def load(video: Video, span: Span, size: Size, load_audio: bool, ctx: Context) -
     count = span.count(video)
     width, height = size.of(video.width, video.height)
     _check_budget(count, width, height)
+    _check_scaled(size, video)
     in_files = count * width * height > IN_MEMORY
     images, rate = [], video.frame_rate / span.step
     with _readable():
@@ -140,14 +147,22 @@ def _check_budget(count: int, width: int, height: int) -> None:
             f"the {PIXEL_BUDGET} that may be loaded at once; lower frame_load_cap, raise "
             "frame_step, or give a smaller width and height"
         )
-        raise refusal("/frame_load_cap", "frame_budget", sentence)
+        raise refused("/frame_load_cap", "frame_budget", sentence)
+
+
+def _check_scaled(size: Size, video: Video) -> None:
+    """A long strip that is to fill a square is scaled far beyond it before it is cut."""
+    width, height = size.before_cut(video.width, video.height)
+    if width * height > PIXEL_BUDGET:
+        told = f"to fill that size each frame would first become {width} x {height} pixels"
+        raise refused("/fit", "frame_budget", f"{told}; take another fit, or a smaller size")
 
 
 def single(video: Video, number: int) -> Image:
     """Frame *number*. Raises `InvalidParameters` past the end."""
     if number >= video.frame_count:
         sentence = f"the video has {video.frame_count} frames, counted from 0"
-        raise refusal("/frame", "frame", sentence)
+        raise refused("/frame", "frame", sentence)
     with _readable():
         (frame,) = video.frames(number, 1, 1)
     return Image.from_array(frame, video.bit_depth)
@@ -158,7 +173,7 @@ def sound_of(video: Video) -> Audio:
     with _readable():
         audio = video.audio
     if audio is None:
-        raise refusal("/video", "no_audio", "the video has no sound")
+        raise refused("/video", "no_audio", "the video has no sound")
     return audio
 
 
@@ -204,10 +219,10 @@ def save(
                 f"the image is {image.width} x {image.height} and the first one "
                 f"{first.width} x {first.height}; a video has one size"
             )
-            raise refusal(f"/images/{number}", "size", sentence)
-    if audio is not None and audio.channels > video_writing.MAX_CHANNELS:
-        sentence = f"a video has up to {video_writing.MAX_CHANNELS} channels of sound"
-        raise refusal("/audio", "channels", f"{sentence}, not {audio.channels}")
+            raise refused(f"/images/{number}", "size", sentence)
+    if audio is not None and audio.channels > MOST_CHANNELS:
+        sentence = f"a video has up to {MOST_CHANNELS} channels of sound"
+        raise refused("/audio", "channels", f"{sentence}, not {audio.channels}")
     return video_writing.write(_watched(images, ctx), rate, audio, how)
 
 

@@ -14,12 +14,12 @@ from annotated_types import Ge, Le, Len
 from backend.media.audio import Audio
 from backend.media.image import Image
 from backend.media.rates import FrameRate
-from backend.media.video import Video
+from backend.media.video import Video, VideoForm
 from backend.plugins import LOCAL, Context, Needs, operation
 from backend.units import Frames
 
 from .formats import Side
-from .video_results import Fit, LoadedVideo, VideoFacts, VideoForm
+from .video_results import Fit, LoadedVideo, VideoFacts
 
 MOST_FRAMES: Final = 100_000
 

@@ -15,8 +15,6 @@ from backend.units import Frames, Pixels, SampleRate, Seconds, Unit
 Fit = Literal["inside", "crop", "pad", "stretch"]
 """How a picture gets a size of other proportions."""
 
-VideoForm = Literal["mp4_h264", "mkv_ffv1"]
-
 
 class VideoFacts(NamedTuple):
     """What `files.probe_video` gives."""

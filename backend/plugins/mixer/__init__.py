@@ -7,6 +7,7 @@ Does not know: the arithmetic (``mixing``, ``ducking``, ``dsp``), nor who calls 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any, Final
 
 from backend.plugins import NodeShape, Operation, hookimpl
@@ -29,3 +30,9 @@ def register_nodes() -> Sequence[NodeShape]:
     from . import nodes
 
     return [nodes.SIDECHAIN, nodes.MIXER, nodes.MIXER_8]
+
+
+@hookimpl
+def register_web_assets() -> Path:
+    """Give the console of the mixers' nodes, for the graph editor."""
+    return Path(__file__).parent / "web"

@@ -7,7 +7,7 @@ Does not know: what a section does, how strips are summed (``console``), nor lev
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
 from . import inserts
@@ -18,7 +18,7 @@ from .dsp.drive import Drive
 from .dsp.equalizer import Equalizer
 from .dsp.gate import Gate
 from .dsp.limiter import Limiter
-from .dsp.parameters import EqualizerSettings, is_constant
+from .dsp.parameters import EqualizerSettings, Parameter, is_constant
 from .dsp.sections import Block, Meter, Section
 from .dsp.stereo import Balance, Gain, Placement, Width
 from .inserts import STRIP_KEY
@@ -74,22 +74,25 @@ class Rack:
 
     def delay(self, delay: inserts.Delay | None) -> None:
         """Add a delay, if there is one and it is ever heard."""
-        if delay is None or delay.mix == 0.0:
+        settings = None if delay is None else self._settings.delay(delay)
+        if settings is None or settings.is_neutral:
             return
-        section = Delay(self._settings.delay(delay), self._settings.rate, self._channels)
+        section = Delay(settings, self._settings.rate, self._channels)
         self.tail = section.tail_frames
         self.sections.append(section)
 
-    def gain(self, gain_db: inserts.Control) -> None:
-        """Add a gain, unless it is 0 dB."""
-        parameter = self._settings.of(gain_db)
-        if not is_constant(parameter, 0.0):
-            self.sections.append(Gain(parameter))
+    def level(
+        self, control: inserts.Control, neutral: float, section: Callable[[Parameter], Section]
+    ) -> None:
+        """Add a section of one control, unless that is the number *neutral*."""
+        parameter = self._settings.of(control)
+        if not is_constant(parameter, neutral):
+            self.sections.append(section(parameter))
 
 
 def source_of(strip: Strip, rate: int) -> Source:
     """A strip's source at the rate of the bus, from its start."""
-    return Source(strip.source, rate, f"the source of the strip '{strip.id}'")
+    return Source(strip.source, rate)
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,7 +142,7 @@ def bus_rack(bus: Bus, settings: Settings) -> Rack:
     rack = Rack(settings, 2, {})
     rack.equalizer(settings.equalizer(bus.eq))
     rack.delay(bus.delay)
-    rack.gain(bus.fader_db)
+    rack.level(bus.fader_db, 0.0, Gain)
     return rack
 
 
@@ -153,11 +156,9 @@ def master_rack(master: Master, settings: Settings, sources: Sources) -> Rack:
     rack.gate(master.gate)
     rack.compressor(master.compressor)
     rack.equalizer(settings.equalizer(master.eq))
-    if master.width != 1.0:
-        rack.sections.append(Width(settings.of(master.width)))
-    if master.balance != 0.0:
-        rack.sections.append(Balance(settings.of(master.balance)))
-    rack.gain(master.volume_db)
+    rack.level(master.width, 1.0, Width)
+    rack.level(master.balance, 0.0, Balance)
+    rack.level(master.volume_db, 0.0, Gain)
     if master.limiter is not None:
         limiter = Limiter(settings.limiter(master.limiter), settings.rate, 2)
         rack.reductions["limiter"] = limiter.meter

@@ -28,8 +28,8 @@ def duck(music: Audio, voice: Audio, controls: Controls, ctx: Context) -> Audio:
     """
     rate = music.sample_rate
     section = Compressor(Settings(rate).compressor(controls), rate, music.channels)
-    key = Source(voice, rate, "the voice")
-    ducked = Through(Source(music, rate, "the music"), Keyed(section, key))
+    key = Source(voice, rate)
+    ducked = Through(Source(music, rate), Keyed(section, key))
     return Audio.from_blocks(_blocks(ducked, music.frames, ctx), rate, channels=music.channels)
 
 

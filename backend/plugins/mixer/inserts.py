@@ -4,8 +4,8 @@ Knows: gate, compressor, equalizer, delay and limiter as parameters with units.
 Does not know: what they do to samples (``docs/dsp.md`` in words, ``dsp`` in code), nor where they
 stand (``document``).
 
-A control that may move is `Continuous`: a number, breakpoints or an automation. Hold, look-ahead,
-the time of a delay and the number of its echoes say how much a section remembers, and stay.
+Every control is `Continuous`: a number, breakpoints or an automation. Only the number of echoes, a
+count, is not.
 """
 
 from __future__ import annotations
@@ -35,8 +35,8 @@ Attack = Continuous[Annotated[Milliseconds, Ge(0), Le(2000)]]
 Release = Continuous[Annotated[Milliseconds, Ge(1), Le(5000)]]
 Range = Continuous[Annotated[Decibels, Ge(0), Le(120)]]
 Bend = Continuous[Annotated[Decibels, Ge(0), Le(24)]]
-Hold = Annotated[Milliseconds, Ge(0), Le(5000)]
-LookAhead = Annotated[Milliseconds, Ge(0), Le(50)]
+Hold = Continuous[Annotated[Milliseconds, Ge(0), Le(5000)]]
+LookAhead = Continuous[Annotated[Milliseconds, Ge(0), Le(50)]]
 HIGH_PASS: Final = "Takes what is below, 12 dB an octave."
 LOW_PASS: Final = "Takes what is above, 12 dB an octave."
 
@@ -110,8 +110,8 @@ class Equalizer(Model):
 class Delay(Model):
     """Echoes of the signal, which may outlast it."""
 
-    time_s: Annotated[Seconds, Ge(0.001), Le(2)] = Field(
-        0.35, description="From one echo to the next."
+    time_s: Continuous[Annotated[Seconds, Ge(0.001), Le(2)]] = Field(
+        0.35, description="From one echo to the next; where it moves, it bends their pitch."
     )
     feedback: Continuous[Annotated[float, Ge(0), Le(0.95)]] = Field(
         0.4, description="Each echo is so much of the one before."
@@ -128,9 +128,7 @@ class Limiter(Model):
     ceiling_db: Continuous[Annotated[Decibels, Ge(-24), Le(0)]] = Field(
         -1.0, description="True peak by ITU-R BS.1770, in dBTP."
     )
-    lookahead_ms: Annotated[Milliseconds, Ge(1), Le(20)] = Field(
+    lookahead_ms: Continuous[Annotated[Milliseconds, Ge(1), Le(20)]] = Field(
         5.0, description="So long before a peak the gain begins to fall."
     )
-    release_ms: Annotated[Milliseconds, Ge(1), Le(5000)] = Field(
-        100.0, description="Time constant of the way back."
-    )
+    release_ms: Release = Field(100.0, description="Time constant of the way back.")

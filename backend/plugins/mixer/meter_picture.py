@@ -13,7 +13,7 @@ from backend.media import plots
 from backend.media.image import Image
 from backend.media.levels import SILENCE_DB
 
-from .results import Level, Meters
+from .results import Level, Meters, Reduction
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -23,7 +23,11 @@ HIGHEST_DB: Final = 6.0
 _REDUCTIONS: Final = {"gate": plots.VIOLET, "compressor": plots.AMBER, "limiter": plots.RED}
 _MOST_REDUCTION_DB: Final = 24.0
 _ROW_PX: Final = 26
-_LONGEST: Final = 18
+_WIDTH_PX: Final = 1200
+_LETTER_PX: Final = 8
+_FITTING: Final = 18
+"""Letters of a name for which there is room; for each further one the picture grows."""
+_LONGEST: Final = 40
 _NUMBERS: Final = ("peak\ndBFS", "true peak\ndBTP", "RMS\ndBFS", "loudness\nLUFS", "range\nLU")
 
 Row = tuple[str, Level]
@@ -34,7 +38,9 @@ def draw(meters: Meters, names: Mapping[str, str]) -> Image:
     groups = [list(meters.strips.items()), list(meters.buses.items())]
     groups.append([("pre-master", meters.pre_master), ("master", meters.master)])
     rows = [(_short(names.get(each) or each), level) for group in groups for each, level in group]
-    drawn, axes = plots.figure("Meters", 1200, 140 + _ROW_PX * len(rows), widths=(5, 3, 2.9))
+    beyond = max(0, max(len(name) for name, _ in rows) - _FITTING)
+    size = (_WIDTH_PX + _LETTER_PX * beyond, 140 + _ROW_PX * len(rows))
+    drawn, axes = plots.figure("Meters", *size, widths=(5, 3, 2.9))
     levels, reductions, numbers = axes
     for axis in axes:
         _rows(axis, rows, [len(group) for group in groups])
@@ -107,10 +113,22 @@ def _reduced(axis: Axes, levels: Sequence[Level]) -> None:
         means = [each.mean_db for each in places.values()]
         axis.barh(rows, means, 0.22, color=colour, label=section)
         axis.hlines(rows, means, [each.max_db for each in places.values()], colors=colour)
+        for row, each in zip(rows, places.values(), strict=True):
+            if each.max_db > longest:
+                _beyond(axis, row, each, colour)
     if sections:
         plots.legend(axis)
     else:
         plots.remark(axis, "no section that\nlowers the level")
+
+
+def _beyond(axis: Axes, row: float, reduction: Reduction, colour: str) -> None:
+    """The largest reduction in words, at the edge that its line runs over."""
+    axis.text(
+        0.99, row, plots.number(reduction.max_db), color=colour, fontsize=7,
+        transform=axis.get_yaxis_transform(), ha="right", va="center",
+        bbox={"facecolor": plots.PANEL, "edgecolor": "none", "pad": 0.8},
+    )  # fmt: skip
 
 
 def _numbers(axis: Axes, levels: Sequence[Level]) -> None:

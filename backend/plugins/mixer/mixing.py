@@ -14,13 +14,15 @@ import numpy as np
 import numpy.typing as npt
 
 from backend.media.audio import IN_MEMORY, AudioWriter, check_length
+from backend.media.finite import Unfit
 from backend.media.k_weighting import LOWEST_RATE_HZ
 from backend.media.levels import LARGEST
-from backend.plugins import Context, FieldError, InvalidParameters, OperationFailed
+from backend.plugins import Context, FieldError, InvalidParameters, json_pointer, refused
 
 from .channels import master_rack
 from .console import Console
 from .document import MixDoc
+from .dsp.delay import frames_held
 from .dsp.sections import Block
 from .gauges import Gauge, LevelGauge, LoudnessGauge
 from .panning import MOST_CHANNELS
@@ -42,7 +44,7 @@ def mix(
 ) -> MixResult:
     """Mix *document*. Raises `InvalidParameters` for a source of more than 8 channels, for delays
     that hold too much and a rate that has no loudness, `AssetTooLarge` for a mix that lasts too
-    long, `OperationFailed` for a source that is not made of numbers.
+    long, `Unfit` for a source that is not made of numbers and for a sum beyond 32-bit float.
     """
     rate = document.sample_rate or max(each.source.sample_rate for each in document.strips)
     _check_channels(document)
@@ -89,7 +91,7 @@ class _Run:
             signal = self._master.behind(Stream(blocks, 2))
             for start in range(0, frames, FRAMES):
                 block = signal.take(min(FRAMES, frames - start))
-                self._after.write(self._rounded(block, start))
+                self._after.write(self._rounded(block, start, "master"))
                 self._gauge.add(block)
                 self._ctx.progress(start + block.shape[1], frames)
 
@@ -98,21 +100,23 @@ class _Run:
         start = 0
         for block in self._console.blocks(self._keep_stem):
             if self._master.sections:
-                self._before.write(self._rounded(block, start))
+                self._before.write(self._rounded(block, start, "pre_master"))
                 self._gauge_before.add(block)
             start += block.shape[1]
             yield block
 
     def _keep_stem(self, name: str, block: Block) -> None:
         if self._stems:
-            self._stems[name].write(self._rounded(block, self._stems[name].frames))
+            start = self._stems[name].frames
+            self._stems[name].write(self._rounded(block, start, "stems", name))
 
-    def _rounded(self, block: Block, start: int) -> npt.NDArray[np.float32]:
+    def _rounded(self, block: Block, start: int, *output: str) -> npt.NDArray[np.float32]:
         if not max(float(block.max()), -float(block.min())) <= LARGEST:
             between = f"{start / self._rate:.1f} s and {(start + FRAMES) / self._rate:.1f} s"
-            raise OperationFailed(
-                f"the mix is larger than 32-bit float can hold, between {between}"
-            )
+            told = f"the mix is larger than 32-bit float can hold, between {between}"
+            error = Unfit(told, "audio")
+            error.point_at(json_pointer(*output))
+            raise error
         return block.astype(np.float32)
 
     def result(self) -> MixResult:
@@ -157,15 +161,16 @@ def _check_rate(rate: int) -> None:
     """Refuse what only a graph can bring: a file's rate is checked when it comes in."""
     if rate < LOWEST_RATE_HZ:
         told = f"the sources have at most {rate} Hz, of which no levels are defined: give a rate"
-        raise InvalidParameters(told, errors=[FieldError("/mix/sample_rate", "minimum", told)])
+        raise refused("/mix/sample_rate", "minimum", told)
 
 
 def _check_delays(mix: MixDoc, rate: int) -> None:
     """Refuse echoes that memory could not hold: a number of echoes is that many lines of sound."""
     delays = [(strip.delay, strip.source.channels) for strip in mix.strips]
     delays += [(bus.delay, 2) for bus in mix.buses]
+    settings = Settings(rate)
     held = sum(
-        (delay.echoes or 1) * delay.time_s * rate * channels * 8
+        frames_held(settings.delay(delay), rate) * channels * np.dtype(np.float64).itemsize
         for delay, channels in delays
         if delay is not None
     )
@@ -174,4 +179,4 @@ def _check_delays(mix: MixDoc, rate: int) -> None:
             f"the delays of this mix would hold {held / 2**30:.1f} GiB of sound, and may hold "
             f"{MOST_HELD / 2**30:.0f}: take fewer echoes, shorter times or a lower sample rate"
         )
-        raise InvalidParameters(told, errors=[FieldError("/mix/strips", "memory", told)])
+        raise refused("/mix/strips", "memory", told)

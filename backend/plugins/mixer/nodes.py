@@ -26,7 +26,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any, Final
 
-from backend.plugins import FieldError, InvalidParameters, NodeInput, NodeShape
+from backend.plugins import NodeInput, NodeShape, refused
 
 from . import knobs
 from .knobs import TRACKS, Knob, linear_to_db
@@ -75,7 +75,7 @@ def gather(given: Mapping[str, Any]) -> dict[str, Any]:
         _refuse_knobs(given)
         document = _with_tracks(document, tracks)
     if not document.get("strips"):
-        raise _refused("/track_1", "missing", "link at least one track")
+        raise refused("/track_1", "missing", "link at least one track")
     return {"mix": document}
 
 
@@ -83,32 +83,31 @@ def _refuse_knobs(given: Mapping[str, Any]) -> None:
     older = [name for name in given if name != "mix" and not name.startswith("track_")]
     if older:
         told = "it belongs to the older form; with a document in mix, turn it there"
-        raise _refused(f"/{older[0]}", "two_forms", f"{older[0]}: {told}")
+        raise refused(f"/{older[0]}", "two_forms", f"{older[0]}: {told}")
+
+
+_TRACK_IDS: Final = frozenset(f"track_{number}" for number in range(1, TRACKS + 1))
 
 
 def _with_tracks(document: Any, tracks: Mapping[int, str]) -> dict[str, Any]:
     """*document* with its strips on the linked tracks: by the id ``track_3``, else by their place.
     Further tracks are strips that do nothing; strips without a source are left out."""
     if not isinstance(document, dict) or not isinstance(document.get("strips", []), list):
-        raise _refused("/mix", "document", "mix: a document is an object with a list of strips")
+        raise refused("/mix", "document", "mix: a document is an object with a list of strips")
     left = {f"track_{number}": source for number, source in tracks.items()}
     written = document.get("strips", [])
     named = {strip.get("id") for strip in written if isinstance(strip, dict)}
     strips = []
     for place, strip in enumerate(written, 1):
         if not isinstance(strip, dict):
-            raise _refused("/mix", "document", f"mix: strip {place} is not an object")
+            raise refused("/mix", "document", f"mix: strip {place} is not an object")
         own = str(strip.get("id"))
-        track = own if own in left else f"track_{place}"
+        track = own if own in _TRACK_IDS else f"track_{place}"
         taken = track in named and own != track
         source = strip.get("source") or (None if taken else left.pop(track, None))
         if source is not None:
             strips.append({"id": track, **strip, "source": source})
     return {**document, "strips": strips + [{"id": i, "source": s} for i, s in left.items()]}
-
-
-def _refused(pointer: str, rule: str, told: str) -> InvalidParameters:
-    return InvalidParameters(told, errors=[FieldError(pointer, rule, told)])
 
 
 def _knob_inputs() -> Iterator[NodeInput]:

@@ -20,7 +20,7 @@ from .inserts import Attack, Bend, Compressor, Hold, LookAhead, Range, Release
 from .results import MixResult
 
 
-@operation("mixer.mix", needs=Needs(memory_gib=0.5), timeout_s=3600.0, version=2)
+@operation("mixer.mix", needs=Needs(memory_gib=0.5), timeout_s=3600.0, version=3)
 def mix(
     mix: MixDoc,
     stems: bool = False,
@@ -34,7 +34,8 @@ def mix(
     A strip is gate, compressor, EQ, delay, pan and fader, in this order, with sends to buses; a
     bus is EQ, delay and fader; the master is high-pass, drive, low-pass, gate, compressor, EQ,
     width, balance, volume and limiter. Nothing works unless it is given: a stereo source alone
-    passes to the bit. What can move takes a number, breakpoints or an automation.
+    passes to the bit. Every control takes a number, breakpoints or an automation; only the rate and
+    the number of echoes stay.
 
     The buses run at the document's ``sample_rate``, by default the highest of the sources; sources
     at other rates are resampled. The mix is as long as the longest source with its echoes, and

@@ -47,9 +47,9 @@ class Settings:
             hysteresis_db=self.of(gate.hysteresis_db),
             range_db=self.of(gate.range_db),
             attack_ms=self.of(gate.attack_ms),
-            hold_ms=gate.hold_ms,
+            hold_ms=self.of(gate.hold_ms),
             release_ms=self.of(gate.release_ms),
-            lookahead_ms=gate.lookahead_ms,
+            lookahead_ms=self.of(gate.lookahead_ms),
         )
 
     def compressor(self, compressor: inserts.Compressor) -> CompressorSettings:
@@ -62,8 +62,8 @@ class Settings:
             release_ms=self.of(compressor.release_ms),
             makeup_db=self.of(compressor.makeup_db),
             range_db=self.maybe(compressor.range_db),
-            hold_ms=compressor.hold_ms,
-            lookahead_ms=compressor.lookahead_ms,
+            hold_ms=self.of(compressor.hold_ms),
+            lookahead_ms=self.of(compressor.lookahead_ms),
         )
 
     def equalizer(self, eq: inserts.Equalizer) -> EqualizerSettings:
@@ -82,7 +82,7 @@ class Settings:
     def delay(self, delay: inserts.Delay) -> DelaySettings:
         """Settings of a delay."""
         return DelaySettings(
-            time_s=delay.time_s,
+            time_s=self.of(delay.time_s),
             echoes=delay.echoes,
             feedback=self.of(delay.feedback),
             mix=self.of(delay.mix),
@@ -92,6 +92,6 @@ class Settings:
         """Settings of a limiter."""
         return LimiterSettings(
             ceiling_db=self.of(limiter.ceiling_db),
-            lookahead_ms=limiter.lookahead_ms,
-            release_ms=limiter.release_ms,
+            lookahead_ms=self.of(limiter.lookahead_ms),
+            release_ms=self.of(limiter.release_ms),
         )

@@ -10,7 +10,6 @@ asking on.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterable
 from typing import Any, Final, Protocol
 
@@ -19,7 +18,6 @@ import numpy.typing as npt
 
 from backend.media.audio import Audio
 from backend.media.resampling import resample_blocks
-from backend.plugins import OperationFailed
 
 from .dsp.sections import Block, Section
 
@@ -67,26 +65,14 @@ class Stream:
 class Source:
     """The sound of an `Audio` at the rate of the bus."""
 
-    def __init__(self, audio: Audio, rate: int, called: str) -> None:
-        """*called* names the source in the sentence of an error."""
+    def __init__(self, audio: Audio, rate: int) -> None:
         blocks = audio.blocks(FRAMES)
         at_rate = resample_blocks(blocks, audio.channels, audio.sample_rate, rate)
         self._stream = Stream(at_rate, audio.channels)
-        self._rate, self._called = rate, called
-        self._position = 0
 
     def take(self, frames: int) -> Block:
-        """See `Signal`. Raises `OperationFailed` for samples that are NaN or infinite."""
-        block = self._stream.take(frames)
-        # one sum is cheaper than a test of every sample, and float32 cannot overflow in float64
-        if not math.isfinite(float(block.sum())):
-            start, end = self._position / self._rate, (self._position + frames) / self._rate
-            raise OperationFailed(
-                f"{self._called} holds samples that are not numbers (NaN or infinity), "
-                f"between {start:.1f} s and {end:.1f} s"
-            )
-        self._position += frames
-        return block
+        """See `Signal`. Raises `Unfit` for samples that are NaN or infinite."""
+        return self._stream.take(frames)
 
 
 class Through:

@@ -17,9 +17,9 @@ from backend.media.curves import frame_times
 from backend.plugins import Context
 
 from . import bands, keyframes, pictures, shaping
+from .choices import BANDS_HZ
 from .results import Analysis
 
-_LIMITS_HZ: Final = ((20.0, 250.0), (250.0, 4000.0), (4000.0, float("inf")))
 _WIDTH_S: Final = 0.050
 
 
@@ -29,7 +29,7 @@ def analyse(
     """Level, three bands, flux and spectral centroid of *audio* for each frame."""
     count = keyframes.frame_count(audio, fps)
     times, width = frame_times(count, fps), max(_WIDTH_S, float(1 / fps))
-    found, total, moment, flux = bands.describe(audio, _LIMITS_HZ, ctx)
+    found, total, moment, flux = bands.describe(audio, list(BANDS_HZ.values()), ctx)
     power = total.mean(times, width)
     made = {"level": keyframes.scaled(power, "db", range_db, True)}
     for name, cells in zip(("low", "mid", "high"), found, strict=True):

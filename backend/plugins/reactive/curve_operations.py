@@ -17,21 +17,19 @@ from backend.media.rates import FrameRate
 from backend.plugins import Needs, operation
 from backend.units import Frames
 
+from .choices import Bend, Method, Step, Waveform, Way
 from .limits import MOST_FRAMES, Smoothing
 from .results import Curve, Remapped, Texts, Wave, Written
 
 FrameCount = Annotated[Frames, Ge(1), Le(MOST_FRAMES)]
 Stretch = Annotated[Frames, Ge(0), Le(MOST_FRAMES)]
 Value = Annotated[float, Ge(-1e6), Le(1e6)]
-Bend = Literal["linear", "ease_in", "ease_out", "ease_in_out", "logarithmic", "exponential"]
-Step = Literal["linear", "ease_in", "ease_out", "ease_in_out", "logarithmic", "exponential", "step"]
-Way = Literal["add", "subtract", "multiply", "minimum", "maximum", "average", "difference"]
 LIGHT = Needs(memory_gib=0.2)
 
 
 @operation("reactive.lfo", needs=LIGHT)
 def lfo(
-    waveform: Literal["sine", "square", "triangle", "saw", "random"] = "sine",
+    waveform: Waveform = "sine",
     period_frames: Annotated[float, Ge(1), Le(MOST_FRAMES)] = 60.0,
     amplitude: Annotated[float, Ge(0), Le(100)] = 0.5,
     offset: Annotated[float, Ge(-100), Le(100)] = 0.5,
@@ -50,7 +48,7 @@ def lfo(
     return making.wave(waveform, period_frames, amplitude, offset, phase, frames, fps, seed)
 
 
-@operation("reactive.adsr", needs=LIGHT)
+@operation("reactive.adsr", needs=LIGHT, version=2)
 def adsr(
     attack_frames: Stretch = 10,
     decay_frames: Stretch = 10,
@@ -58,13 +56,14 @@ def adsr(
     release_frames: Stretch = 20,
     hold_frames: Stretch = 30,
     frames: FrameCount | None = None,
-    triggers: Annotated[list[Stretch], Len(0, 10_000)] = [0],  # noqa: B006 (never changed)
+    triggers: Annotated[list[Stretch], Len(0, 10_000)] | None = None,
     beats: Automation | None = None,
     fps: FrameRate | None = None,
 ) -> Curve:
     """Make an envelope: attack, decay, sustain, release, at each trigger.
 
-    Triggers are frames, and the places where *beats* (a curve of beats, say) comes to 0.5 or above.
+    Triggers are frames, and the places where *beats* (a curve of beats, say) comes to 0.5 or above;
+    without any of both there is one, at frame 0.
     *hold_frames* is how long a trigger lasts. A trigger that ends early is released from where the
     envelope is, and a new one starts from there. Without *frames* the curve is as long as *beats*,
     or 120 frames; without *fps* it has the rate of *beats*, or 24.
@@ -124,7 +123,7 @@ def smooth(curve: Automation, smoothing: Smoothing = 0.5) -> Curve:
 def resample(
     curve: Automation,
     fps: FrameRate = Fraction(24),
-    method: Literal["linear", "nearest", "maximum"] = "linear",
+    method: Method = "linear",
 ) -> Curve:
     """Give a curve another frame rate; it lasts as long as before.
 

@@ -15,12 +15,11 @@ from numpy.typing import NDArray
 from backend.media.audio import Audio
 from backend.plugins import Context
 
-from .spectra import checked
+from .spectra import bounded
 
 Values = NDArray[np.float64]
 
 CELL_S: Final = 0.005
-_BLOCK: Final = 65536
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,15 +50,15 @@ class Cells:
 def measure(audio: Audio, ctx: Context) -> Cells:
     """The mean square of each 5 ms of *audio*, over all channels. The last cell may be shorter.
 
-    Raises `OperationFailed` for samples that are not numbers.
+    Raises `Unfit` for samples that are not numbers, and for what is far beyond any sound.
     """
     size = max(1, round(CELL_S * audio.sample_rate))
     count = -(-audio.frames // size)
     power = np.zeros(count)
     rest = np.zeros((audio.channels, 0), np.float32)
     done = cell = 0
-    for block in audio.blocks(_BLOCK):
-        rest = np.concatenate((rest, checked(block)), axis=1)
+    for block in bounded(audio):
+        rest = np.concatenate((rest, block), axis=1)
         whole = rest.shape[1] // size
         taken = rest[:, : whole * size].reshape(audio.channels, whole, size)
         squares = np.einsum("cks,cks->k", taken, taken, dtype=np.float64)

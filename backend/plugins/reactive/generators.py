@@ -9,13 +9,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
-from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
+from .choices import Waveform
+
 Values = NDArray[np.float64]
-Waveform = Literal["sine", "square", "triangle", "saw", "random"]
 
 
 def lfo(waveform: Waveform, frames: int, period: float, phase: float, seed: int) -> Values:

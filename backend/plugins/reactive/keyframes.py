@@ -19,14 +19,14 @@ from numpy.typing import NDArray
 from backend.media.audio import Audio
 from backend.media.automation import Automation
 from backend.media.curves import frame_times
-from backend.plugins import Context, FieldError, InvalidParameters
+from backend.plugins import Context, refused
 
 from . import bands, energy, pictures, schedules, shaping
+from .choices import BANDS_HZ, Mode
 from .limits import MOST_FRAMES
 from .results import Keyframes
 
 Values = NDArray[np.float64]
-Mode = Literal["rms", "low", "mid", "high", "band", "beat"]
 
 MOST_IN_SCHEDULE: Final = 20_000
 _SHORTEST_S: Final = 0.050
@@ -34,11 +34,6 @@ _SHORTEST_S: Final = 0.050
 _SILENT: Final = 1e-10
 """Mean square, -100 dBFS: below it there is nothing to show."""
 _FLAT: Final = 1e-3
-_LIMITS_HZ: Final = {
-    "low": (20.0, 250.0),
-    "mid": (250.0, 4000.0),
-    "high": (4000.0, float("inf")),
-}
 _SHOWN: Final = {
     "rms": "level (RMS)",
     "low": "low, 20 to 250 Hz",
@@ -68,7 +63,7 @@ class Wish:
 
     @property
     def limits_hz(self) -> tuple[float, float]:
-        return _LIMITS_HZ.get(self.mode, (self.low_hz, self.high_hz))
+        return BANDS_HZ.get(self.mode, (self.low_hz, self.high_hz))
 
     @property
     def shown(self) -> str:
@@ -77,10 +72,10 @@ class Wish:
 
 def keyframes(audio: Audio, wish: Wish, ctx: Context) -> Keyframes:
     """Follow *audio*. Raises `InvalidParameters` for a band without width and for too many frames,
-    `OperationFailed` for samples that are not numbers."""
+    `Unfit` for samples that are not numbers."""
     if wish.mode == "band" and wish.high_hz <= wish.low_hz:
         told = f"high_hz ({wish.high_hz:g}) has to lie above low_hz ({wish.low_hz:g})"
-        raise InvalidParameters(told, errors=[FieldError("/high_hz", "band", told)])
+        raise refused("/high_hz", "band", told)
     count = frame_count(audio, wish.fps, wish.frames)
     if wish.mode == "beat":
         values, warnings = _beats(audio, wish, count, ctx)
@@ -118,7 +113,7 @@ def frame_count(audio: Audio, fps: Fraction, wanted: int | None = None) -> int:
             f"{audio.duration_s:.0f} s at {fps} frames per second are {count} frames; "
             f"at most {MOST_FRAMES} can be made at once"
         )
-        raise InvalidParameters(told, errors=[FieldError("/fps", "frames", told)])
+        raise refused("/fps", "frames", told)
     return count
 
 

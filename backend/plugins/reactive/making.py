@@ -18,6 +18,7 @@ from backend.media.file import File
 from backend.plugins import scratch_folder
 
 from . import generators, pictures, schedules, shaping
+from .choices import Bend, Waveform
 from .results import Curve, Remapped, Wave, Written
 
 _SUFFIX: Final = {"schedule": ".txt", "json": ".json", "csv": ".csv"}
@@ -30,7 +31,7 @@ def shown(curve: Automation, title: str) -> Curve:
 
 
 def wave(
-    waveform: generators.Waveform,
+    waveform: Waveform,
     period: float,
     amplitude: float,
     offset: float,
@@ -49,12 +50,12 @@ def wave(
 def envelope(
     shape: generators.Envelope,
     frames: int | None,
-    triggers: Sequence[int],
+    triggers: Sequence[int] | None,
     beats: Automation | None,
     fps: Fraction | None,
 ) -> Curve:
     """See `curve_operations.adsr`. Beats at another rate trigger the frame they fall into."""
-    starts = list(triggers)
+    starts = list(triggers if triggers is not None else [0] if beats is None else [])
     rate = fps or (beats.frame_rate if beats is not None else Fraction(24))
     if beats is not None:
         starts += [
@@ -70,17 +71,17 @@ def remapped(
     value: float,
     source: tuple[float, float],
     target: tuple[float, float],
-    shape: shaping.Shape,
+    shape: Bend,
     clamp: bool,
     curve: Automation | None,
 ) -> Remapped:
     """See `curve_operations.remap`."""
     one = shaping.remap(np.array([value]), source, target, shape, clamp)
-    alone = shaping.drawn(one, 24)
+    alone = Automation.from_values(one, 24)
     if curve is None:
         return Remapped(float(one[0]), alone)
     values = shaping.remap(curve.values.astype(np.float64), source, target, shape, clamp)
-    return Remapped(float(one[0]), shaping.drawn(values, curve.frame_rate))
+    return Remapped(float(one[0]), Automation.from_values(values, curve.frame_rate))
 
 
 def written(curve: Automation, form: str, decimals: int) -> Written:

@@ -16,10 +16,9 @@ from backend.media.rates import FrameRate
 from backend.plugins import LOCAL, Context, Needs, operation
 from backend.units import Decibels, Frames, Hertz
 
+from .choices import Mode
 from .limits import MOST_FRAMES, Smoothing
 from .results import Analysis, Key, Keyframes, Tempo
-
-Mode = Literal["rms", "low", "mid", "high", "band", "beat"]
 
 
 @operation("reactive.keyframes", needs=Needs(memory_gib=0.3), timeout_s=1800.0)

@@ -16,7 +16,7 @@ from fractions import Fraction
 from typing import Final
 
 from backend.media.automation import Automation
-from backend.plugins import FieldError, InvalidParameters
+from backend.plugins import FieldError, InvalidParameters, refused
 
 MOST_CHARACTERS: Final = 20_000_000
 """What the texts of all frames may have together."""
@@ -97,5 +97,5 @@ def _held(starts: Mapping[int, str], frames: int) -> list[str]:
             f"the texts of all {frames} frames would have {characters} characters together; at "
             f"most {MOST_CHARACTERS} can be given: use fewer frames or shorter texts"
         )
-        raise InvalidParameters(told, errors=[FieldError("/frames", "characters", told)])
+        raise refused("/frames", "characters", told)
     return given

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from fractions import Fraction
-from typing import Final, Literal
+from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,16 +16,12 @@ from numpy.typing import NDArray
 from backend.media.automation import Automation
 from backend.media.breakpoints import Breakpoints
 from backend.media.curves import as_points, frame_times, sampled
-from backend.media.levels import LARGEST
-from backend.plugins import FieldError, InvalidParameters, OperationFailed
+from backend.plugins import refused
 
+from .choices import Bend, Method, Step, Way
 from .limits import MOST_FRAMES
 
 Values = NDArray[np.float64]
-Shape = Literal["linear", "ease_in", "ease_out", "ease_in_out", "logarithmic", "exponential"]
-Step = Literal["linear", "ease_in", "ease_out", "ease_in_out", "logarithmic", "exponential", "step"]
-Method = Literal["linear", "nearest", "maximum"]
-Way = Literal["add", "subtract", "multiply", "minimum", "maximum", "average", "difference"]
 
 
 def smooth(values: Values, smoothing: float) -> Values:
@@ -44,7 +40,7 @@ def remap(
     values: Values,
     source: tuple[float, float],
     target: tuple[float, float],
-    shape: Shape,
+    shape: Bend,
     clamp: bool,
 ) -> Values:
     """Carry *values* from the range *source* over to *target*, bent by *shape*.
@@ -62,12 +58,12 @@ def remap(
         before, after = _SLOPES[shape]
         for slope, beyond in ((before, np.minimum(part, 0.0)), (after, np.maximum(part - 1, 0.0))):
             bent = bent + slope * beyond if slope else bent
-    with np.errstate(invalid="ignore"):  # whoever draws the result refuses what is no number
+    with np.errstate(invalid="ignore"):  # a curve refuses what is no number
         return target[0] + bent * (target[1] - target[0])
 
 
 _LN10: Final = float(np.log(10.0))
-_BENT: Final[Mapping[Shape, Callable[[Values], Values]]] = {
+_BENT: Final[Mapping[Bend, Callable[[Values], Values]]] = {
     "linear": lambda t: t,
     "ease_in": np.square,
     "ease_out": lambda t: 1.0 - np.square(1.0 - t),
@@ -75,7 +71,7 @@ _BENT: Final[Mapping[Shape, Callable[[Values], Values]]] = {
     "logarithmic": lambda t: np.log10(1.0 + 9.0 * t),
     "exponential": lambda t: (np.power(10.0, t) - 1.0) / 9.0,
 }
-_SLOPES: Final[Mapping[Shape, tuple[float, float]]] = {
+_SLOPES: Final[Mapping[Bend, tuple[float, float]]] = {
     "linear": (1.0, 1.0),
     "ease_in": (0.0, 2.0),
     "ease_out": (2.0, 0.0),
@@ -122,15 +118,8 @@ def stretched(curve: Automation, rate: Fraction) -> int:
             f"a curve of {curve.frames} frames at {curve.frame_rate} frames per second has {count} "
             f"at {rate}; at most {MOST_FRAMES} can be made at once"
         )
-        raise InvalidParameters(told, errors=[FieldError("/fps", "frames", told)])
+        raise refused("/fps", "frames", told)
     return count
-
-
-def drawn(values: Values, rate: Fraction | int) -> Automation:
-    """*values* as a curve. Raises `OperationFailed` for what 32-bit float cannot hold."""
-    if not np.all(np.abs(values) <= LARGEST):
-        raise OperationFailed("the curve would hold values that are larger than 32-bit float holds")
-    return Automation.from_values(values, rate)
 
 
 def through(points: Breakpoints, frames: int, rate: Fraction, shape: Step) -> Automation:
@@ -138,24 +127,23 @@ def through(points: Breakpoints, frames: int, rate: Fraction, shape: Step) -> Au
     times, values = as_points(points, 1.0)
     at = frame_times(frames, rate)
     if times.size == 1:
-        return drawn(np.full(frames, values[0]), rate)
+        return Automation.from_values(np.full(frames, values[0]), rate)
     start = np.clip(np.searchsorted(times, at, side="right") - 1, 0, times.size - 2)
     part = np.clip((at - times[start]) / (times[start + 1] - times[start]), 0.0, 1.0)
     bent = np.floor(part) if shape == "step" else _BENT[shape](part)
     # not by the difference of two values, which could be larger than both
-    return drawn(values[start] * (1.0 - bent) + values[start + 1] * bent, rate)
+    return Automation.from_values(values[start] * (1.0 - bent) + values[start + 1] * bent, rate)
 
 
 def combine(first: Automation, second: Automation, way: Way) -> Automation:
     """Two curves as one, at the rate and with the length of the first; the second is read at the
     first one's frames, and its last value holds.
 
-    Raises `InvalidParameters` for a second one without values, `OperationFailed` for results that
+    Raises `InvalidParameters` for a second one without values, `Unfit` for results that
     32-bit float cannot hold.
     """
     if not second.frames:
-        told = "the second curve holds no value"
-        raise InvalidParameters(told, errors=[FieldError("/second", "empty", told)])
+        raise refused("/second", "empty", "the second curve holds no value")
     other = at_rate(second, first)
     values = first.values.astype(np.float64)
     results: dict[Way, Values] = {
@@ -167,7 +155,7 @@ def combine(first: Automation, second: Automation, way: Way) -> Automation:
         "average": (values + other) / 2.0,
         "difference": np.abs(values - other),
     }
-    return drawn(results[way], first.frame_rate)
+    return Automation.from_values(results[way], first.frame_rate)
 
 
 def at_rate(curve: Automation, like: Automation) -> Values:

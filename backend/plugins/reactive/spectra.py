@@ -21,7 +21,8 @@ from numpy.typing import NDArray
 from scipy import fft
 
 from backend.media.audio import Audio
-from backend.plugins import Context, OperationFailed
+from backend.media.finite import Unfit
+from backend.plugins import Context
 
 Spectra = NDArray[np.float32]
 """Power [frames, bins]."""
@@ -62,7 +63,7 @@ class Grid:
 def spectra(audio: Audio, grid: Grid, ctx: Context) -> Iterator[Spectra]:
     """Power spectra [k, bins] of all ``frames // hop + 1`` frames, in pieces, with progress.
 
-    Raises `OperationFailed` for samples that are not numbers.
+    Raises `Unfit` for samples that are not numbers, and for what is far beyond any sound.
     """
     half = grid.window // 2
     window = np.hanning(grid.window + 1)[:-1].astype(np.float32)
@@ -87,19 +88,18 @@ def spectra(audio: Audio, grid: Grid, ctx: Context) -> Iterator[Spectra]:
 
 
 def _padded(audio: Audio, half: int) -> Iterator[NDArray[np.float32]]:
-    """The blocks of the sound, checked, and the silence that its last windows reach into."""
-    for block in audio.blocks(_BLOCK):
-        yield checked(block)
+    """The blocks of the sound, and the silence that its last windows reach into."""
+    yield from bounded(audio)
     yield np.zeros((audio.channels, half + 1), np.float32)
 
 
-def checked(block: NDArray[np.float32]) -> NDArray[np.float32]:
-    """*block*, or `OperationFailed` if it holds NaN, infinity or what is far beyond any sound."""
-    if not np.isfinite(block).all():
-        raise OperationFailed("the sound holds samples that are not numbers (NaN or infinity)")
-    if block.size and max(float(block.max()), -float(block.min())) > LOUDEST:
-        raise OperationFailed("the sound is more than 240 dB over full scale: lower its gain")
-    return block
+def bounded(audio: Audio) -> Iterator[NDArray[np.float32]]:
+    """The blocks of the sound. Raises `Unfit` for what is far beyond any sound (rule ``level``)."""
+    for block in audio.blocks(_BLOCK):
+        if block.size and max(float(block.max()), -float(block.min())) > LOUDEST:
+            told = "the sound is more than 240 dB over full scale: lower its gain"
+            raise Unfit(told, "audio", audio, "level")
+        yield block
 
 
 def _power(

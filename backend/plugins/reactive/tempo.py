@@ -18,7 +18,7 @@ from scipy import fft
 from scipy.ndimage import gaussian_filter1d, uniform_filter1d
 
 from backend.media.audio import Audio
-from backend.plugins import Context, FieldError, InvalidParameters
+from backend.plugins import Context, refused
 
 from .onsets import Novelty, novelty
 from .results import Tempo
@@ -45,7 +45,7 @@ def tempo(audio: Audio, slowest_bpm: float, fastest_bpm: float, ctx: Context) ->
     """
     if fastest_bpm <= slowest_bpm:
         told = f"fastest_bpm ({fastest_bpm:g}) has to lie above slowest_bpm ({slowest_bpm:g})"
-        raise InvalidParameters(told, errors=[FieldError("/fastest_bpm", "range", told)])
+        raise refused("/fastest_bpm", "range", told)
     curve = novelty(audio, ctx)
     rate = curve.rate_hz
     # 15 ms: players are not more exact than that

@@ -20,11 +20,11 @@ from numpy.typing import NDArray
 from backend.media.audio import Audio
 from backend.media.image import Image, Mask
 from backend.media.spectrogram import SpectrogramSettings
-from backend.plugins import Context
+from backend.plugins import Context, refused
 
 from . import painting
 from .editing import Change, edit
-from .grid import Grid, Spectra, refused
+from .grid import Grid, Spectra
 from .viewing import LOWEST_DB, digest, levels_db, shades
 
 SLACK: Final = 0.52
@@ -158,8 +158,6 @@ def _planes(settings: SpectrogramSettings, values: Values, pointer: str) -> Valu
     except ValueError as error:
         told = str(error) if pointer == "/picture" else str(error).replace("picture", "mask")
         raise refused(pointer, "size", told) from error
-    if not np.isfinite(planes).all():
-        raise refused(pointer, "finite", "the picture holds values that are NaN or infinite")
     return planes
 
 

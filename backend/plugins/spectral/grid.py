@@ -19,16 +19,11 @@ from numpy.typing import NDArray
 
 from backend.media.audio import Audio
 from backend.media.spectrogram import SMALLEST_N_FFT, SpectrogramSettings, column_count
-from backend.plugins import FieldError, InvalidParameters
+from backend.plugins import refused
 
 Reals = NDArray[np.floating[Any]]
 Spectra = NDArray[np.complexfloating[Any, Any]]
 """[channels, columns, bins]"""
-
-
-def refused(pointer: str, rule: str, sentence: str) -> InvalidParameters:
-    """One broken rule as an error."""
-    return InvalidParameters(sentence, errors=[FieldError(pointer, rule, sentence)])
 
 
 @lru_cache(maxsize=16)

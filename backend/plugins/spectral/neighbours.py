@@ -13,10 +13,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from backend.media.audio import Audio
-from backend.plugins import Context
+from backend.plugins import Context, refused
 
 from .editing import spectra
-from .grid import refused
 from .shapes import Area
 from .viewing import LOWEST_DB, levels_db
 

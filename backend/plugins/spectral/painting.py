@@ -12,10 +12,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from backend.media.audio import Audio
-from backend.plugins import Context
+from backend.plugins import Context, refused
 
 from .editing import Change, spectra
-from .grid import Grid, Spectra, refused
+from .grid import Grid, Spectra
 from .griffin_lim import Kept, spectra_of
 
 PAINTED: Final = 10.0 ** (12.0 / 20.0)

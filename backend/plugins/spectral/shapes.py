@@ -12,9 +12,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from backend.plugins import LOCAL, Context
+from backend.plugins import LOCAL, Context, refused
 
-from .grid import Grid, refused
+from .grid import Grid
 from .strokes import AnyStroke, Brush, Lasso, Rectangle
 
 Weights = NDArray[np.float64]
@@ -82,7 +82,7 @@ def area(stroke: AnyStroke, grid: Grid, rate: int, pointer: str, ctx: Context = 
         lines = np.stack([points[: len(ends)], ends], axis=1)
         margin, closed, fade = scale, False, stroke.feather
     else:
-        points = _corners(stroke, least, grid.frames / rate)
+        points = _corners(stroke, least, grid.frames / rate, rate / 2.0)
         lines = np.stack([points, np.roll(points, -1, axis=0)], axis=1)
         scale, margin, closed, fade = (stroke.feather_s, stroke.feather_hz), (0.0, 0.0), True, 0.0
     low, high = points.min(axis=0) - margin, points.max(axis=0) + margin
@@ -99,7 +99,9 @@ def area(stroke: AnyStroke, grid: Grid, rate: int, pointer: str, ctx: Context = 
     return found
 
 
-def _corners(stroke: Rectangle | Lasso, least: tuple[float, float], end_s: float) -> Lines:
+def _corners(
+    stroke: Rectangle | Lasso, least: tuple[float, float], end_s: float, top_hz: float
+) -> Lines:
     if isinstance(stroke, Lasso):
         return np.array(stroke.points, np.float64)
     start, end = _widened(stroke.start_s, stroke.end_s, least[0])
@@ -108,6 +110,7 @@ def _corners(stroke: Rectangle | Lasso, least: tuple[float, float], end_s: float
     start -= stroke.feather_s if start <= 0.0 else 0.0
     end += stroke.feather_s if end >= end_s else 0.0
     low -= stroke.feather_hz if low <= 0.0 else 0.0
+    high += stroke.feather_hz if high >= top_hz else 0.0
     return np.array([(start, low), (end, low), (end, high), (start, high)])
 
 

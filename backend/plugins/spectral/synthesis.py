@@ -15,11 +15,11 @@ from numpy.typing import NDArray
 from backend.media.audio import Audio
 from backend.media.image import Image
 from backend.media.spectrogram import LARGEST_N_FFT, SMALLEST_N_FFT, SpectrogramSettings
-from backend.plugins import Context, InvalidParameters
+from backend.plugins import Context, InvalidParameters, refused
 
 from . import griffin_lim
 from .applying import grey
-from .grid import Grid, refused
+from .grid import Grid
 
 VALUES: Final = 2**24
 """Most pixels of one channel: all its spectra are in memory, several times over."""
@@ -81,8 +81,6 @@ def sound(
         planes = settings.planes(grey(picture))
     except ValueError as error:
         raise refused("/picture", "size", str(error)) from error
-    if not np.isfinite(planes).all():
-        raise refused("/picture", "finite", "the picture holds values that are NaN or infinite")
     start = settings.first_column * settings.hop_length
     end = (settings.first_column + settings.columns - 1) * settings.hop_length
     grid = Grid(settings.n_fft, settings.hop_length, min(settings.frames, end) - start)

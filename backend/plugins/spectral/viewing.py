@@ -16,10 +16,10 @@ from numpy.typing import NDArray
 from backend.media.audio import Audio
 from backend.media.image import Image
 from backend.media.spectrogram import SpectrogramSettings
-from backend.plugins import Context
+from backend.plugins import Context, refused
 
 from .editing import spectra
-from .grid import Grid, Spectra, refused
+from .grid import Grid, Spectra
 
 PIXELS: Final = 50_000_000
 """A picture has at most as many: as many as an upload may have."""

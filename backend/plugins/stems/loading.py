@@ -13,7 +13,13 @@ import textwrap
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-from backend.plugins import FieldError, InvalidParameters, OperationFailed, OperationUnavailable
+from backend.plugins import (
+    InvalidParameters,
+    OperationFailed,
+    OperationUnavailable,
+    OutOfMemory,
+    refused,
+)
 
 from .catalogue import FOLDER, SIGNATURES
 
@@ -79,11 +85,11 @@ def _not_there(name: str, missing: list[str]) -> OperationUnavailable | InvalidP
         )
     known = ", ".join(SIGNATURES)
     sentence = f"there is no model {name!r}: known are {known}, and folders in models/{FOLDER}"
-    return InvalidParameters(sentence, errors=[FieldError("/model", "model", sentence)])
+    return refused("/model", "model", sentence)
 
 
 def _one(path: Path) -> Any:
-    """One network from its file. Raises `OperationFailed`."""
+    """One network from its file. Raises `OperationFailed`, `OutOfMemory`."""
     from demucs.hf import load_safetensors_model
     from safetensors import SafetensorError, safe_open
 
@@ -94,6 +100,20 @@ def _one(path: Path) -> Any:
             raise OperationFailed(f"{path.name} is not a Demucs model that can be loaded safely")
         return load_safetensors_model(path)
     except (SafetensorError, KeyError, TypeError, ValueError, RuntimeError) as error:
+        if _is_out_of_memory(error):
+            raise OutOfMemory(f"there was not enough memory to load {path.name}") from error
         # torch names every tensor that is missing
         why = textwrap.shorten(str(error), 200)
         raise OperationFailed(f"{path.name} is damaged or not a Demucs model: {why}") from error
+
+
+def _is_out_of_memory(error: Exception) -> bool:
+    """Whether torch ran out of memory: its own error on a GPU, a plain RuntimeError on the CPU."""
+    import torch
+
+    text = str(error).lower()
+    return (
+        isinstance(error, torch.OutOfMemoryError)
+        or "not enough memory" in text
+        or ("cannot allocate memory" in text)
+    )

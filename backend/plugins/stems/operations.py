@@ -12,17 +12,21 @@ from annotated_types import Ge, Le
 from pydantic import Field
 
 from backend.media.audio import Audio
+from backend.media.dependence import ModelIn
 from backend.plugins import LOCAL, Context, Needs, models_folder, operation
 
+from .catalogue import FOLDER
 from .results import Residual, Separated
 
 ModelName = Annotated[
     str,
     Field(
         pattern=r"^[a-z0-9][a-z0-9_-]{0,60}$",
+        validate_default=True,
         description="htdemucs, htdemucs_ft, htdemucs_6s, hdemucs_mmi, mdx_extra, or the name of "
         "a folder of your own in models/stems.",
     ),
+    ModelIn("stems"),
 ]
 
 
@@ -57,4 +61,4 @@ def separate(
     from .separating import Settings, separated
 
     settings = Settings(two_stems, residual, shifts, overlap, seed, device)
-    return separated(audio, load(model, models_folder()), settings, ctx)
+    return separated(audio, load(model, models_folder(f"{FOLDER}/{model}")), settings, ctx)

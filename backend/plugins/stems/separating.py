@@ -3,9 +3,9 @@
 Knows: rate, channels and level in front of a model and behind it, pieces, progress, what is left.
 Does not know: where a model comes from (``loading``).
 
-Demucs works on overlapping segments. A long sound is cut into pieces whose borders lie on the grid
-of those segments, with so much of the neighbours around each that the part which is kept is equal
-to that of the whole: memory stays constant and no seam is heard.
+Demucs works on overlapping segments. A long sound is cut into pieces, with so much of the
+neighbours around each that every network of a bag can begin on the grid of its own segments: the
+part which is kept is equal to that of the whole, memory stays constant and no seam is heard.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 
 from backend.media.audio import DEFAULT_BLOCK, Audio, AudioWriter
 from backend.media.resampling import resample_blocks, resampled
-from backend.plugins import Context, FieldError, InvalidParameters, OperationFailed
+from backend.plugins import Context, refused
 
 from .results import Residual, Separated
 
@@ -51,7 +51,7 @@ class Settings:
 
 def separated(audio: Audio, model: BagOfModels, settings: Settings, ctx: Context) -> Separated:
     """*audio* taken apart by *model*. Raises `InvalidParameters` for more than two channels, an
-    empty sound and a source that the model does not have; `OperationFailed` for NaN."""
+    empty sound and a source that the model does not have; `Unfit` for NaN."""
     sources = list(model.sources)
     _check(audio, sources, settings)
     rate = int(model.samplerate)
@@ -70,16 +70,14 @@ def separated(audio: Audio, model: BagOfModels, settings: Settings, ctx: Context
 
 def _check(audio: Audio, sources: list[str], settings: Settings) -> None:
     if audio.channels > 2:
-        _refuse("/audio", "channels", f"{audio.channels} channels; a mix has one or two")
+        raise refused("/audio", "channels", f"{audio.channels} channels; a mix has one or two")
     if audio.frames == 0:
-        _refuse("/audio", "frames", "the sound is empty")
+        raise refused("/audio", "frames", "the sound is empty")
     if settings.two_stems is not None and settings.two_stems not in sources:
         known = ", ".join(sources)
-        _refuse("/two_stems", "source", f"{settings.two_stems!r} is none of the model's: {known}")
-
-
-def _refuse(pointer: str, rule: str, sentence: str) -> None:
-    raise InvalidParameters(sentence, errors=[FieldError(pointer, rule, sentence)])
+        raise refused(
+            "/two_stems", "source", f"{settings.two_stems!r} is none of the model's: {known}"
+        )
 
 
 def _stereo(audio: Audio, rate: int) -> Audio:
@@ -111,14 +109,13 @@ class _Separation:
         self._mix, self._model, self._settings, self._ctx = mix, model, settings, ctx
         self._mean, self._deviation = _level(mix)
         lengths = [int(mix.sample_rate * network.segment) for network in model.models]
-        self._stride = math.lcm(*(int((1 - settings.overlap) * length) for length in lengths))
-        reach = max(lengths) + 2 * int(_SHIFT_S * mix.sample_rate)
-        self._around = self._stride * math.ceil(reach / self._stride)
-        piece = max(int(PIECE_S * mix.sample_rate), self._around)
-        self._core = self._stride * math.ceil(piece / self._stride)
+        strides = [int((1 - settings.overlap) * length) for length in lengths]
+        # as far as a segment and a shift reach, and on to the next border of any network's grid
+        self._around = max(lengths) + 2 * int(_SHIFT_S * mix.sample_rate) + max(strides)
+        self._core = max(int(PIECE_S * mix.sample_rate), self._around)
         self._networks = [
-            (network, np.array(weights).reshape(-1, 1, 1))
-            for network, weights in zip(model.models, model.weights, strict=True)
+            (network, np.array(weights).reshape(-1, 1, 1), stride)
+            for network, weights, stride in zip(model.models, model.weights, strides, strict=True)
         ]
         self._rounds = max(1, settings.shifts)
         self._done = 0
@@ -127,12 +124,15 @@ class _Separation:
         """The sources [sources, 2, n], piece by piece."""
         device = _device(self._settings.device)
         for before, samples in _windows(self._mix.blocks(), self._core, self._around):
-            sources = self._apply(samples, device)[..., before : before + self._core]
+            made = self._apply(samples, self._done - before, device)
+            sources = made[..., before : before + self._core]
             self._done += sources.shape[-1]
             yield sources
 
-    def _apply(self, samples: Block, device: torch.device) -> Block:
-        """The sources of one window [2, n] at the mix's level, float32 [sources, 2, n].
+    def _apply(self, samples: Block, start: int, device: torch.device) -> Block:
+        """The sources of one window [2, n] at the mix's level, float32 [sources, 2, n]; the window
+        begins with frame *start* of the mix, and each network with the first border of its own
+        grid in it.
 
         The networks of a bag, and the shifts of each, are averaged here and not by Demucs: it
         draws the shifts from numbers that its networks consume too, so they would depend on the
@@ -146,18 +146,19 @@ class _Separation:
         shape = (len(self._model.sources), *samples.shape)
         total, weight = np.zeros(shape), np.zeros((shape[0], 1, 1))
         with torch.inference_mode():
-            for number, (network, weights) in enumerate(self._networks):
+            for number, (network, weights, stride) in enumerate(self._networks):
+                skipped = -start % stride
                 for shift in range(self._rounds):
                     with _drawn_from(f"{self._settings.seed} {number} {shift}"):
                         sources = apply_model(
                             network,
-                            even,
+                            even[..., skipped:],
                             shifts=min(1, self._settings.shifts),
                             overlap=self._settings.overlap,
                             device=device,
                             callback=self._teller(number * self._rounds + shift, samples.shape[1]),
                         )
-                    total += sources[0].cpu().numpy() * weights
+                    total[..., skipped:] += sources[0].cpu().numpy() * weights
                     weight += weights
         return (total / weight * level + self._mean).astype(np.float32)
 
@@ -182,8 +183,6 @@ def _level(mix: Audio) -> tuple[float, float]:
         total += float(mono.sum())
         squares += float(np.square(mono).sum())
     mean = total / mix.frames
-    if not math.isfinite(mean) or not math.isfinite(squares):
-        raise OperationFailed("the audio holds samples that are NaN or infinite")
     return mean, math.sqrt(max(0.0, squares / mix.frames - mean * mean))
 
 

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from backend import context
+from backend.errors import InvalidParameters
 from backend.media.audio import Audio
 from backend.media.decoding_audio import decode
 from backend.plugins.files.formats import SOUND_FORMATS, AudioFormat
@@ -135,3 +136,25 @@ def test_a_rate_that_a_format_lacks_becomes_the_next(
     assert np.abs(np.fft.rfft(found.samples[0])).argmax() == 500
     assert len(said) == 1
     assert f"{wanted} Hz" in said[0]
+
+
+def between_samples(rate: int = 44_100) -> Audio:
+    """A tone at a quarter of the rate whose samples lie at 0.99 and its crests at 1.4."""
+    samples = 1.4 * np.sin(np.pi / 2 * np.arange(rate) + np.pi / 4)
+    return Audio.from_samples(samples, rate)
+
+
+def test_full_scale_is_that_of_what_is_written():
+    """At Opus' 48 kHz samples of 0.99 become 1.4: refused, and the problem says how much."""
+    with pytest.raises(InvalidParameters) as caught:
+        save_audio(between_samples(), "opus_128")
+    assert [error.rule for error in caught.value.errors] == ["peak_over_full_scale"]
+    assert caught.value.extra["peak_db"] == pytest.approx(2.9, abs=0.2)
+
+
+def test_a_peak_that_was_asked_for_is_that_of_what_is_written(tmp_path: Path):
+    """-6 dBFS is the peak at the file's own rate, to what a lossy encoder moves."""
+    saved = save_audio(between_samples(), "opus_192", normalize_db=-6.0)
+    found = decode(saved.path, tmp_path, 1e6, 0)
+    middle = np.abs(found.samples[0, 4800:-4800]).max()
+    assert 20 * np.log10(middle) == pytest.approx(-6.0, abs=0.5)

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from backend.errors import InvalidParameters, OperationFailed
+from backend.errors import InvalidParameters
 from backend.media.audio import Audio
 from backend.plugins.files import operations
 from backend.plugins.files.loudness import MeasuredLoudness
@@ -63,7 +63,7 @@ def test_what_has_no_loudness_is_refused(audio: Audio, rule: str, sentence: str)
 
 def test_nan_is_refused():
     """What is no number has no level."""
-    with pytest.raises(OperationFailed, match="NaN or infinite"):
+    with pytest.raises(InvalidParameters, match="NaN or infinite"):
         operations.measure_loudness(Audio.from_samples([0.0, np.nan], RATE))
 
 

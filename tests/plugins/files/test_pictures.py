@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import PIL.Image
@@ -111,6 +112,14 @@ def test_jpeg_refuses_transparency_and_takes_opaque_alpha():
     saved = save_image(convert_image(RGB, channels="rgba"), "jpeg")
     with PIL.Image.open(saved.path) as opened:
         assert opened.mode == "RGB"
+
+
+@pytest.mark.parametrize(("form", "side"), [("jpeg", 65_501), ("webp", 16_384)])
+def test_a_side_that_the_format_does_not_hold_is_refused(form: Any, side: int):
+    """Long pictures within the budget of pixels: the rule, instead of the encoder's error."""
+    with pytest.raises(InvalidParameters, match=f"ends at {side - 1} pixels") as caught:
+        save_image(Image.from_array(np.zeros((1, side, 3), np.float32)), form)
+    assert (caught.value.errors[0].pointer, caught.value.errors[0].rule) == ("/format", "pixels")
 
 
 def test_grey_is_saved_in_every_format():

@@ -11,7 +11,7 @@ import pytest
 
 from backend import context
 from backend.context import Cancelled, Context
-from backend.errors import InvalidParameters, OperationFailed
+from backend.errors import InvalidParameters
 from backend.media import wav
 from backend.media.audio import Audio
 from backend.media.decoding_audio import decode
@@ -180,7 +180,7 @@ def test_aiff_ends_at_4_gib(tmp_path: Path):
 
 def test_a_failed_save_leaves_no_file(tmp_path: Path):
     """A sound that turns out to be broken on the way leaves nothing behind."""
-    with pytest.raises(OperationFailed, match="NaN or infinite"):
+    with pytest.raises(InvalidParameters, match="NaN or infinite"):
         save_audio(Audio.from_samples([0.0, np.nan], 48_000), "mp3_128")
     assert list(tmp_path.iterdir()) == []
 

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from backend import context
-from backend.errors import InvalidParameters, OperationFailed
+from backend.errors import InvalidParameters
 from backend.media import audio as audio_module
 from backend.media.audio import Audio
 from backend.plugins.files.operations import convert_audio, load_audio, probe_audio, save_audio
@@ -46,11 +46,11 @@ def test_over_full_scale_is_measured_not_cut():
 def test_what_is_not_a_number_has_no_level(bad: float):
     """NaN and infinity are said to be there, not measured as silence or written as noise."""
     sound = Audio.from_samples([0.5, bad], 48_000)
-    with pytest.raises(OperationFailed, match="NaN or infinite"):
+    with pytest.raises(InvalidParameters, match="NaN or infinite"):
         probe_audio(sound)
-    with pytest.raises(OperationFailed, match="NaN or infinite"):
+    with pytest.raises(InvalidParameters, match="NaN or infinite"):
         convert_audio(sound, normalize_db=-1.0)
-    with pytest.raises(OperationFailed, match="NaN or infinite"):
+    with pytest.raises(InvalidParameters, match="NaN or infinite"):
         save_audio(sound, "wav_16bit")
 
 

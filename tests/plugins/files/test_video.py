@@ -136,6 +136,16 @@ def test_too_many_pixels_name_the_cap_and_the_size(clip: Video, monkeypatch: pyt
     assert video.load_video(clip, width=32).frame_count == 20
 
 
+def test_a_strip_that_is_to_fill_a_square_is_refused():
+    """Cutting comes after scaling: what would be billions of pixels between both has a rule."""
+    strip = video.save_video([Image.from_array(np.zeros((1024, 2, 3), np.float32))])
+    pointer, rule, told = broken(
+        lambda: video.load_video(strip, width=8192, height=8192, fit="crop")
+    )
+    assert (pointer, rule) == ("/fit", "frame_budget") and "8192 x 4194304" in told
+    assert video.load_video(strip, width=8, height=8, fit="crop").width == 8
+
+
 def test_a_start_past_the_end_is_refused(clip: Video):
     """By its parameter, with the number of frames."""
     assert broken(lambda: video.load_video(clip, start_frame=20))[:2] == ("/start_frame", "frame")

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Iterator
+from typing import Any, Final
 
 import pytest
 
 from backend.errors import InvalidParameters
+from backend.media.breakpoints import AUTOMATABLE
 from backend.plugins.mixer import operations
 
 REFERENCE = "blake3:" + "0" * 64
@@ -83,6 +85,10 @@ def test_automation_is_an_input_of_the_job() -> None:
         ({"compressor": {"key": "a"}}, "/compressor/key", "string_pattern_mismatch"),
         ({"compressor": {"key": "strip:b"}}, "/compressor/key", "unknown_strip"),
         ({"delay": {"echoes": 17}}, "/delay/echoes", "less_than_equal"),
+        ({"gate": {"hold_ms": {"points": [[0, 5001]]}}}, "/gate/hold_ms/points/0/1", "range"),
+        ({"compressor": {"lookahead_ms": 51}}, "/compressor/lookahead_ms", "less_than_equal"),
+        ({"delay": {"time_s": {"points": [[0, 0]]}}}, "/delay/time_s/points/0/1", "range"),
+        ({"delay": {"echoes": {"points": [[0, 4]]}}}, "/delay/echoes", "int_type"),
         ({"delay": {"feedback": 1.0}}, "/delay/feedback", "less_than_equal"),
         ({"eq": {"low": {"q": 0}}}, "/eq/low/q", "greater_than_equal"),
         ({"sends": [{"bus": "hall"}]}, "/sends/0/bus", "unknown_bus"),
@@ -145,3 +151,49 @@ def test_the_schema_of_the_operation_shows_the_document() -> None:
     assert (number["unit"], number["minimum"], number["maximum"]) == ("dB", -120.0, 24.0)
     assert points["properties"]["points"]["items"]["prefixItems"][1]["maximum"] == 24.0
     assert curve["x-kino-media"] == "automation"
+
+
+COUNTS: Final = {"sample_rate", "strips[].delay.echoes", "buses[].delay.echoes"}
+"""Whole numbers, which cannot move by halves."""
+
+
+def numbers(schema: dict[str, Any], place: str, defs: dict[str, Any]) -> Iterator[tuple[str, bool]]:
+    """Every number in a JSON schema by its place, and whether it may move."""
+    if schema.get(AUTOMATABLE):
+        yield place, True
+    elif "$ref" in schema:
+        yield from numbers(defs[schema["$ref"].rpartition("/")[2]], place, defs)
+    elif schema.get("type") in ("number", "integer") and "const" not in schema:
+        yield place, False
+    for each in () if schema.get(AUTOMATABLE) else schema.get("anyOf", ()):
+        yield from numbers(each, place, defs)
+    for name, each in schema.get("properties", {}).items():
+        yield from numbers(each, f"{place}.{name}".removeprefix("."), defs)
+    if "items" in schema:
+        yield from numbers(schema["items"], f"{place}[]", defs)
+
+
+def test_every_number_may_move_but_counts() -> None:
+    """Walk through all models: each number of a mix is a number or an automation, but for the rate
+    and the number of echoes."""
+    schema = operations.mix.json_schema()
+    found = dict(numbers(schema["$defs"]["MixDoc"], "", schema["$defs"]))
+    assert {place for place, moves in found.items() if not moves} == COUNTS
+    every = (
+        "compressor.hold_ms",
+        "gate.lookahead_ms",
+        "delay.time_s",
+        "eq.mid.q",
+        "sends[].gain_db",
+    )
+    assert {f"strips[].{each}" for each in every} < found.keys()
+    assert {"master.limiter.release_ms", "master.drive", "buses[].delay.time_s"} < found.keys()
+    assert len(found) > 60
+
+
+def test_every_number_of_a_duck_may_move() -> None:
+    """mixer.duck has no number that an automation could not drive."""
+    schema = operations.duck.json_schema()
+    found = dict(numbers(schema, "", schema.get("$defs", {})))
+    assert set(found.values()) == {True}
+    assert {"hold_ms", "lookahead_ms", "knee_db", "range_db"} < found.keys()

@@ -11,7 +11,7 @@ import numpy.typing as npt
 import pytest
 
 from backend.context import LOCAL, Cancelled
-from backend.errors import OperationFailed
+from backend.errors import InvalidParameters
 from backend.media.audio import Audio
 from backend.media.automation import Automation
 from backend.media.breakpoints import Breakpoints
@@ -167,8 +167,9 @@ def test_progress_is_told_and_cancel_is_heard() -> None:
 
 def test_a_voice_that_is_no_number_fails_in_words() -> None:
     """NaN in the key is an error that names it, never music full of NaN."""
-    with pytest.raises(OperationFailed, match="the voice holds samples that are not numbers"):
+    with pytest.raises(InvalidParameters, match="NaN or infinite") as caught:
         duck(audio(flat(0.1)), audio(np.array([[0.0, np.nan]], np.float32)))
+    assert [(each.pointer, each.rule) for each in caught.value.errors] == [("/voice", "finite")]
 
 
 def test_the_range_is_the_most_that_it_ducks() -> None:

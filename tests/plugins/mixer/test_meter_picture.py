@@ -71,3 +71,16 @@ def test_names_are_what_people_wrote():
     plain = draw(meters(level(-6)), {}).pixels
     for name in ("$\\frac$", "歌声", "A very long name of a strip, much too long"):
         assert not np.array_equal(draw(meters(level(-6)), {"s0": name}).pixels, plain)
+
+
+def test_long_names_are_told_apart():
+    """What differs only behind the 30th letter is drawn; no name is cut at the 17th."""
+    names = [{"s0": "Backing vocals, second take, left" + last} for last in ("A", "B")]
+    one, other = (draw(meters(level(-6)), each).pixels for each in names)
+    assert not np.array_equal(one, other)
+
+
+def test_a_reduction_beyond_the_scale_is_written():
+    """60 and 80 dB both end at the edge of the scale; their numbers tell them apart."""
+    one, other = (draw(meters(level(-6, gate=most)), {}).pixels for most in (60.0, 80.0))
+    assert not np.array_equal(one, other)

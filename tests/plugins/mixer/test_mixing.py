@@ -195,18 +195,21 @@ def test_silence_has_levels_that_json_can_hold(sounds, mixed, frames) -> None:
 
 @pytest.mark.parametrize("bad", [np.nan, np.inf])
 def test_a_source_that_is_no_number_is_named(sounds, mixed, bad) -> None:
-    """NaN or infinity in a source is an error that names the strip and the place."""
+    """NaN or infinity in a source is a refusal that points at the strip, and says the place."""
     samples = np.zeros((2, 100), np.float32)
     samples[0, 50] = bad
-    with pytest.raises(OperationFailed, match="strip 's1' holds samples that are not numbers"):
+    with pytest.raises(InvalidParameters, match=r"NaN or infinite .* between 0\.0 s") as caught:
         mixed({"source": sounds.noise(100)}, {"source": sounds.audio(samples)})
+    where = [(each.pointer, each.rule) for each in caught.value.errors]
+    assert where == [("/mix/strips/1/source", "finite")]
 
 
 def test_a_sum_too_large_for_float_fails_in_words(sounds, mixed) -> None:
     """What float32 cannot hold is an error that says where, not a file with infinity in it."""
     huge = sounds.flat(10, 3e38)
-    with pytest.raises(OperationFailed, match="larger than 32-bit float can hold"):
+    with pytest.raises(OperationFailed, match="larger than 32-bit float can hold") as caught:
         mixed({"source": huge}, {"source": huge})
+    assert [(each.pointer, each.rule) for each in caught.value.errors] == [("/master", "finite")]
 
 
 def test_delays_that_memory_cannot_hold_are_refused(sounds, mixed) -> None:

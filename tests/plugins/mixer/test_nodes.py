@@ -193,6 +193,8 @@ def test_strips_named_after_tracks_take_those() -> None:
     ]
     alone = gathered({"mix": '{"strips": [{"id": "track_2", "pan": 1}]}', **sounds})
     assert [strip["id"] for strip in alone["mix"]["strips"]] == ["track_2", "track_1", "track_3"]
+    other = gathered({"mix": '{"strips": [{"id": "track_2", "pan": 1}]}', "track_1": REFERENCE})
+    assert other["mix"]["strips"] == [{"id": "track_1", "source": REFERENCE}]
 
 
 @pytest.mark.parametrize(

@@ -19,7 +19,7 @@ def same(reference: str, kind: str) -> str:
 def test_the_plugin_gives_two_operations_and_the_older_nodes() -> None:
     """mixer.mix, mixer.duck and the three older nodes are registered."""
     assert [(op.name, op.version) for op in mixer.register_operations()] == [
-        ("mixer.mix", 2),
+        ("mixer.mix", 3),
         ("mixer.duck", 2),
     ]
     assert [shape.node_id for shape in mixer.register_nodes()] == [

@@ -92,6 +92,18 @@ def test_feathers_grow_inwards_and_not_at_the_ends_of_the_sound() -> None:
     assert weights(start)[0, -1] == 1.0
 
 
+@pytest.mark.parametrize(("low_hz", "high_hz"), [(0, 1000), (3000, RATE / 2), (3000, 90_000)])
+def test_nothing_fades_at_the_ends_of_the_spectrum(low_hz: float, high_hz: float) -> None:
+    """A rectangle down to 0 Hz or up to half of the rate is whole there, and soft on the inside."""
+    edge = Rectangle(
+        shape="rectangle", start_s=0.5, end_s=1.5, low_hz=low_hz, high_hz=high_hz, feather_hz=500.0
+    )
+    column = weights(edge)[125]
+    last, inner = (0, round(1000 / RATE * 2 * (column.size - 1))) if low_hz == 0 else (-1, 0)
+    assert column[last] == 1.0
+    assert inner == 0 or column[inner] < 0.1
+
+
 @settings(max_examples=80, deadline=None)
 @given(st.floats(0, 2), st.floats(0, 4000), st.booleans())
 def test_the_smallest_stroke_touches_something(time_s: float, hertz: float, dab: bool) -> None:

@@ -15,7 +15,13 @@ import pytest
 SOURCES = ["drums", "bass", "other", "vocals"]
 
 
-def write_model(folder: Path, signature: str, seed: int, sources: list[str] = SOURCES) -> Path:
+def write_model(
+    folder: Path,
+    signature: str,
+    seed: int,
+    sources: list[str] = SOURCES,
+    segment_s: Fraction = Fraction(2),
+) -> Path:
     """A tiny HTDemucs with random weights as a safetensors file with Demucs's metadata."""
     import torch
     from demucs.htdemucs import HTDemucs
@@ -27,8 +33,9 @@ def write_model(folder: Path, signature: str, seed: int, sources: list[str] = SO
     }  # fmt: skip
     with torch.random.fork_rng():
         torch.manual_seed(seed)
-        network = HTDemucs(**made_with, segment=Fraction(2))
-    segment = {"_type": "fraction", "numerator": 2, "denominator": 1}
+        network = HTDemucs(**made_with, segment=segment_s)
+    numerator, denominator = segment_s.as_integer_ratio()
+    segment = {"_type": "fraction", "numerator": numerator, "denominator": denominator}
     metadata = {
         "klass": "demucs.htdemucs.HTDemucs",
         "args": "[]",
@@ -49,4 +56,6 @@ def models(tmp_path_factory: pytest.TempPathFactory) -> Path:
     write_model(folder / "stems" / "htdemucs_6s", "5c90dfd2", 1, [*SOURCES, "guitar", "piano"])
     for number, signature in enumerate(("one", "two")):
         write_model(folder / "stems" / "own", signature, number)
+        length = Fraction(9, 10) if number else Fraction(2)
+        write_model(folder / "stems" / "unlike", signature, number, segment_s=length)
     return folder

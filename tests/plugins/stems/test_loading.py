@@ -8,7 +8,12 @@ from pathlib import Path
 import pytest
 from safetensors.torch import load_file, save_file
 
-from backend.errors import InvalidParameters, OperationFailed, OperationUnavailable
+from backend.errors import (
+    InvalidParameters,
+    OperationFailed,
+    OperationUnavailable,
+    OutOfMemory,
+)
 from backend.plugins.stems import catalogue
 from backend.plugins.stems.loading import load
 
@@ -138,3 +143,16 @@ def test_model_files_say_where_they_come_from() -> None:
         name, _, signature = file.id.partition("/")
         assert file.folder == f"stems/{name}"
         assert file.source.endswith(f"{hf_repo_name(name)}/resolve/main/{signature}.safetensors")
+
+
+def test_memory_that_runs_out_is_not_a_damaged_file(models: Path, monkeypatch) -> None:
+    """torch says it with a plain RuntimeError on the CPU; it can be tried again."""
+    from demucs import hf
+
+    def full(path: Path) -> None:
+        raise RuntimeError("[enforce fail] DefaultCPUAllocator: not enough memory: you tried to …")
+
+    monkeypatch.setattr(hf, "load_safetensors_model", full)
+    with pytest.raises(OutOfMemory) as caught:
+        load("htdemucs", models)
+    assert caught.value.retryable

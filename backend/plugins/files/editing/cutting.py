@@ -11,8 +11,8 @@ from collections.abc import Iterator
 import numpy as np
 
 from backend.media.audio import DEFAULT_BLOCK, Audio, check_length
-from backend.plugins import Context
-from backend.plugins.files.rules import frames_of, not_empty, refusal
+from backend.plugins import Context, refused
+from backend.plugins.files.rules import frames_of, not_empty
 from backend.plugins.files.sound import Block, watched
 
 
@@ -25,10 +25,10 @@ def trim(audio: Audio, start_s: float, end_s: float | None, ctx: Context) -> Aud
     for pointer, place in (("/start_s", start), ("/end_s", end)):
         if place > audio.frames:
             told = f"the sound lasts {audio.duration_s:.6g} s only"
-            raise refusal(pointer, "beyond_end", told)
+            raise refused(pointer, "beyond_end", told)
     if start >= end:
         pointer = "/start_s" if end_s is None else "/end_s"
-        raise refusal(
+        raise refused(
             pointer, "empty_part", "nothing would be left: the end is not after the start"
         )
     blocks = watched(audio.blocks(start=start, end=end), end - start, ctx)

@@ -16,8 +16,8 @@ from backend.media.audio import Audio
 from backend.media.automation import Automation
 from backend.media.breakpoints import Breakpoints
 from backend.media.curves import as_points
-from backend.plugins import Context
-from backend.plugins.files.rules import frames_of, not_empty, refusal
+from backend.plugins import Context, refused
+from backend.plugins.files.rules import frames_of, not_empty
 from backend.plugins.files.sound import Block, scaled, watched
 
 Values = NDArray[np.float64]
@@ -57,7 +57,7 @@ def fade(audio: Audio, fade_in_s: float, fade_out_s: float, curve: str, ctx: Con
     for pointer, frames in (("/fade_in_s", rising), ("/fade_out_s", falling)):
         if frames > audio.frames:
             told = f"the fade is longer than the sound, which lasts {audio.duration_s:.6g} s"
-            raise refusal(pointer, "longer_than_sound", told)
+            raise refused(pointer, "longer_than_sound", told)
 
     def blocks() -> Iterator[Block]:
         start = 0

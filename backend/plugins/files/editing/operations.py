@@ -162,7 +162,7 @@ def reverb(
     return rooms.reverb(audio, rooms.Room(room_size, damping, width, pre_delay_ms), mix, ctx)
 
 
-@operation("audio.convolve", needs=Needs(memory_gib=0.5), timeout_s=3600.0)
+@operation("audio.convolve", needs=Needs(memory_gib=2.0), timeout_s=3600.0)
 def convolve(
     audio: Audio,
     impulse_response: Audio,

@@ -18,8 +18,8 @@ from numpy.typing import NDArray
 
 from backend.media.audio import DEFAULT_BLOCK, Audio, check_length
 from backend.media.resampling import resampled
-from backend.plugins import Context
-from backend.plugins.files.rules import not_empty, refusal
+from backend.plugins import Context, refused
+from backend.plugins.files.rules import not_empty
 from backend.plugins.files.sound import Block, watched
 
 from .cutting import silence
@@ -123,11 +123,11 @@ def convolve(audio: Audio, response: Audio, mix: float, level: str, ctx: Context
     channels = max(audio.channels, response.channels)
     if {audio.channels, response.channels} - {1, channels}:
         told = f"a response of {response.channels} channels does not go with {audio.channels}"
-        raise refusal("/impulse_response", "channels", told)
+        raise refused("/impulse_response", "channels", told)
     if response.duration_s * audio.sample_rate > LONGEST_RESPONSE:
         most = LONGEST_RESPONSE / audio.sample_rate
         told = f"an impulse response lasts at most {most:.3g} s at this rate"
-        raise refusal("/impulse_response", "too_long", told)
+        raise refused("/impulse_response", "too_long", told)
     taps = _taps(response, audio.sample_rate, level)
     tail = taps.shape[1] - 1
     check_length(audio.frames + tail, audio.sample_rate)
@@ -143,14 +143,11 @@ def _taps(response: Audio, sample_rate: int, level: str) -> Wide:
     taps *= response.sample_rate / sample_rate
     if taps.shape[1] == 0:
         told = "at the rate of the sound nothing is left of the impulse response"
-        raise refusal("/impulse_response", "too_short", told)
-    if not np.isfinite(taps).all():
-        told = "the impulse response holds samples that are NaN or infinite"
-        raise refusal("/impulse_response", "not_finite", told)
+        raise refused("/impulse_response", "too_short", told)
     if level == "energy":
         energy = float(np.square(taps).sum(axis=1).max())
         if energy == 0.0:
-            raise refusal("/impulse_response", "silent", "a silent response has no energy to scale")
+            raise refused("/impulse_response", "silent", "a silent response has no energy to scale")
         taps /= math.sqrt(energy)
     return taps
 

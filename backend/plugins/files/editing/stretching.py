@@ -18,8 +18,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from backend.media.audio import Audio, check_length
-from backend.plugins import Context
-from backend.plugins.files.rules import not_empty, refusal
+from backend.plugins import Context, refused
+from backend.plugins.files.rules import not_empty
 from backend.plugins.files.sound import Block, watched
 
 PIECE_S: Final = 30.0
@@ -44,12 +44,12 @@ def time_stretch(audio: Audio, speed: float, duration_s: float | None, ctx: Cont
     frames = max(1, round(audio.frames / speed))
     if duration_s is not None:
         if speed != 1.0:
-            raise refusal("/duration_s", "exclusive", "give speed or duration_s")
+            raise refused("/duration_s", "exclusive", "give speed or duration_s")
         frames = max(1, round(duration_s * audio.sample_rate))
         speed = audio.frames / frames
         if not _SPEEDS[0] <= speed <= _SPEEDS[1]:
             told = f"the speed would be {speed:.4g}; it is {_SPEEDS[0]:g} to {_SPEEDS[1]:g}"
-            raise refusal("/duration_s", "range", told)
+            raise refused("/duration_s", "range", told)
     check_length(frames, audio.sample_rate)
     if frames == audio.frames:
         return audio

@@ -19,21 +19,19 @@ from .parameters import (
     Parameter,
     Values,
     first_value,
-    lookahead_frames,
     value_at,
     whole,
 )
-from .riding import CONTROL, DB, Rider, control_samples
+from .riding import CONTROL, DB, Rider, control_samples, control_steps
 from .sections import Meter
-from .sliding import FAINT, DecayingPeak, sliding_maximum
+from .sliding import FAINT, DecayingPeak, maximum_between, sliding_maximum
 
 
 class Compressor(Rider):
     """Lowers what is louder than the threshold, or ducks under an external key."""
 
     def __init__(self, settings: CompressorSettings, rate: int, channels: int) -> None:
-        lookahead = lookahead_frames(settings.lookahead_ms, rate)
-        super().__init__(CompressorLaw(settings, rate), lookahead, channels)
+        super().__init__(CompressorLaw(settings, rate), settings.lookahead_ms, rate, channels)
 
 
 class CompressorLaw:
@@ -41,8 +39,11 @@ class CompressorLaw:
 
     def __init__(self, settings: CompressorSettings, rate: int) -> None:
         self._settings = settings
-        self._hold = whole(settings.hold_ms * rate / (1000 * CONTROL))
-        self._recent = np.zeros(self._hold)
+        self._hold: _SteadyHold | _MovingHold = (
+            _MovingHold(settings.hold_ms, rate)
+            if isinstance(settings.hold_ms, Curve)
+            else _SteadyHold(settings.hold_ms, rate)
+        )
         self._ballistics: _Steady | _Moving = (
             _Moving(settings.attack_ms, settings.release_ms, rate)
             if isinstance(settings.attack_ms, Curve) or isinstance(settings.release_ms, Curve)
@@ -53,9 +54,8 @@ class CompressorLaw:
     def gains(self, levels_db: Values, first: int, meter: Meter) -> Values:
         """Linear gains [k] for levels [k]."""
         at = control_samples(first, levels_db.size)
-        asked = np.concatenate((self._recent, reduction_db(self._settings, levels_db, at)))
-        self._recent = asked[asked.size - self._hold :]
-        reduction = self._ballistics.process(sliding_maximum(asked, self._hold + 1), at)
+        asked = self._hold.process(reduction_db(self._settings, levels_db, at), at)
+        reduction = self._ballistics.process(asked, at)
         meter.add(reduction)
         makeup = self._settings.makeup_db
         gains: Values = np.exp(DB * (value_at(makeup, at) - reduction))
@@ -76,6 +76,39 @@ def reduction_db(settings: CompressorSettings, levels_db: Values, at: Values) ->
     if settings.range_db is not None:
         np.minimum(reduction, value_at(settings.range_db, at), out=reduction)
     return reduction
+
+
+class _SteadyHold:
+    """What was asked stays for a constant time."""
+
+    def __init__(self, hold_ms: float, rate: int) -> None:
+        self._steps = whole(hold_ms * rate / (1000 * CONTROL))
+        self._recent = np.zeros(self._steps)
+
+    def process(self, asked: Values, at: Values) -> Values:
+        """x' [k] for x [k]."""
+        line = np.concatenate((self._recent, asked))
+        self._recent = line[line.size - self._steps :]
+        return sliding_maximum(line, self._steps + 1)
+
+
+class _MovingHold:
+    """What was asked stays for a time that is automated; what it has let go does not come back."""
+
+    def __init__(self, hold_ms: Curve, rate: int) -> None:
+        self._hold_ms, self._rate = hold_ms, rate
+        self._recent = np.zeros(0)
+
+    def process(self, asked: Values, at: Values) -> Values:
+        """x' [k] for x [k], with the hold read at the samples *at* [k]."""
+        line = np.concatenate((self._recent, asked))
+        last = np.arange(self._recent.size, line.size)
+        # the window begins at the first value that was kept, or later
+        first = np.maximum(last - control_steps(self._hold_ms, at, self._rate), 0)
+        np.maximum.accumulate(first, out=first)
+        if first.size:
+            self._recent = line[first[-1] :].copy()
+        return maximum_between(line, first, last)
 
 
 class _Steady:

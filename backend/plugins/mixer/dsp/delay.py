@@ -1,7 +1,7 @@
 """Delay: echoes, a number of them or on and on.
 
-Knows: the line of past samples, and how long echoes are heard.
-Does not know: tempo; time is in seconds.
+Knows: lines of past samples whose time stands, and how long echoes are heard.
+Does not know: tempo, time is in seconds; how a line is read whose time moves (``tape``).
 
 docs/dsp.md, section 4. The line is worked on in pieces that never cross its end, so that a sample
 costs the same whatever the time is.
@@ -14,12 +14,25 @@ from typing import Final
 
 import numpy as np
 
-from .parameters import Curve, DelaySettings, Parameter, Values, is_constant, largest, whole
+from .parameters import Curve, DelaySettings, Parameter, Values, largest, whole
 from .sections import Block
 from .sliding import FAINT
+from .tape import SHORTEST, Tape
 
 _TAIL: Final = 1e-3
 """Echoes are rendered down to this part of the first one: -60 dB."""
+
+
+def frames_between(settings: DelaySettings, rate: int) -> int:
+    """Samples from one echo to the next, at most."""
+    if isinstance(settings.time_s, Curve):
+        return math.ceil(max(SHORTEST, largest(settings.time_s) * rate)) + 2
+    return max(1, whole(settings.time_s * rate))
+
+
+def frames_held(settings: DelaySettings, rate: int) -> int:
+    """Samples of each channel that a delay keeps."""
+    return 0 if settings.is_neutral else (settings.echoes or 1) * frames_between(settings, rate)
 
 
 class Delay:
@@ -29,15 +42,18 @@ class Delay:
 
     def __init__(self, settings: DelaySettings, rate: int, channels: int) -> None:
         self._settings = settings
-        self._time = max(1, whole(settings.time_s * rate))
-        self._at = 0  # in the line
-        self._slot = 0  # the line that is written to
-        self._lines = np.zeros((settings.echoes or 1, channels, self._time))
+        self._time = frames_between(settings, rate)
+        held = frames_held(settings, rate)
+        self._line: _Still | Tape = (
+            Tape(settings, settings.time_s, rate, held, channels)
+            if isinstance(settings.time_s, Curve)
+            else _Still(settings, self._time, held, channels)
+        )
 
     @property
     def tail_frames(self) -> int:
         """Samples until the echoes are gone, or 60 dB below the first one."""
-        if is_constant(self._settings.mix, 0.0):
+        if self._settings.is_neutral:
             return 0
         if self._settings.echoes is not None:
             return self._settings.echoes * self._time
@@ -45,6 +61,21 @@ class Delay:
         if feedback <= 0.0:
             return self._time
         return self._time * (1 + math.ceil(math.log(_TAIL) / math.log(feedback)))
+
+    def process(self, block: Block, start: int) -> Block:
+        """The next samples; writes into *block*."""
+        return block if self._settings.is_neutral else self._line.process(block, start)
+
+
+class _Still:
+    """Echoes whose time stands."""
+
+    def __init__(self, settings: DelaySettings, time: int, held: int, channels: int) -> None:
+        self._settings = settings
+        self._time = time
+        self._at = 0  # in the line
+        self._slot = 0  # the line that is written to
+        self._lines = np.zeros((held // time, channels, time))
 
     def process(self, block: Block, start: int) -> Block:
         """The next samples; writes into *block*."""

@@ -1,7 +1,7 @@
 """Long filters without feedback, fast: many samples as one product of matrices.
 
 Knows: windowed-sinc taps, and how a stream is convolved with them.
-Does not know: what the filters are for (``oversampling``, ``limiter``).
+Does not know: what the filters are for (``oversampling``).
 
 A row of `_STEP` outputs is a row of inputs times a banded matrix of the taps. The products are of
 one small size each, so that the library neither spreads them over threads of its own nor adds up

@@ -20,11 +20,9 @@ from .parameters import (
     Parameter,
     Values,
     first_value,
-    lookahead_frames,
     value_at,
-    whole,
 )
-from .riding import CONTROL, DB, Rider, control_samples
+from .riding import CONTROL, DB, Rider, control_samples, control_steps
 from .sections import Meter
 
 _LONG_AGO: Final = -(1 << 60)
@@ -34,8 +32,7 @@ class Gate(Rider):
     """Opens for what is loud enough."""
 
     def __init__(self, settings: GateSettings, rate: int, channels: int) -> None:
-        lookahead = lookahead_frames(settings.lookahead_ms, rate)
-        super().__init__(GateLaw(settings, rate), lookahead, channels)
+        super().__init__(GateLaw(settings, rate), settings.lookahead_ms, rate, channels)
 
 
 class GateLaw:
@@ -43,9 +40,10 @@ class GateLaw:
 
     def __init__(self, settings: GateSettings, rate: int) -> None:
         self._settings = settings
-        self._hold = whole(settings.hold_ms * rate / (1000 * CONTROL))
+        self._rate = rate
         self._open = False
         self._last_open = _LONG_AGO
+        self._let_go = _LONG_AGO + 1
         self._slew: _SteadySlew | _MovingSlew = (
             _MovingSlew(settings.attack_ms, settings.release_ms, rate)
             if isinstance(settings.attack_ms, Curve) or isinstance(settings.release_ms, Curve)
@@ -76,7 +74,12 @@ class GateLaw:
         np.maximum.accumulate(last, out=last)
         self._open = bool(opened[-1])
         self._last_open = int(last[-1])
-        return k + first - last <= self._hold
+        over = k + first - last > control_steps(self._settings.hold_ms, at, self._rate)
+        let_go = np.where(over, k + first, self._let_go)
+        np.maximum.accumulate(let_go, out=let_go)
+        self._let_go = int(let_go[-1])
+        held: npt.NDArray[np.bool_] = last > let_go
+        return held
 
 
 def _step(time_ms: Values, rate: int) -> Values:

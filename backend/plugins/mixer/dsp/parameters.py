@@ -3,8 +3,8 @@
 Knows: where a curve's value lies at any sample, and the numbers of every section.
 Does not know: ranges (the models of ``mixer.mix``), nor what the numbers do (the sections).
 
-A field of type `Parameter` may move; the others are numbers for the whole programme. What each
-means is written in docs/dsp.md, section by section.
+A field of type `Parameter` may move; the number of echoes does not. What each means is written in
+docs/dsp.md, section by section.
 """
 
 from __future__ import annotations
@@ -57,6 +57,11 @@ def largest(parameter: Parameter) -> float:
     return float(parameter.values.max()) if isinstance(parameter, Curve) else float(parameter)
 
 
+def smallest(parameter: Parameter) -> float:
+    """The smallest value that is ever taken."""
+    return float(parameter.values.min()) if isinstance(parameter, Curve) else float(parameter)
+
+
 def is_constant(parameter: Parameter, value: float) -> bool:
     """Whether the parameter is *value* for the whole programme."""
     return not isinstance(parameter, Curve) and parameter == value
@@ -80,9 +85,9 @@ class GateSettings:
     hysteresis_db: Parameter = 6.0
     range_db: Parameter = 80.0
     attack_ms: Parameter = 1.0
-    hold_ms: float = 50.0
+    hold_ms: Parameter = 50.0
     release_ms: Parameter = 100.0
-    lookahead_ms: float = 0.0
+    lookahead_ms: Parameter = 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,8 +101,8 @@ class CompressorSettings:
     release_ms: Parameter = 100.0
     makeup_db: Parameter = 0.0
     range_db: Parameter | None = None
-    hold_ms: float = 0.0
-    lookahead_ms: float = 0.0
+    hold_ms: Parameter = 0.0
+    lookahead_ms: Parameter = 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,10 +136,15 @@ class EqualizerSettings:
 class DelaySettings:
     """Echoes; see docs/dsp.md, section 4. No number of echoes (None): they run on."""
 
-    time_s: float = 0.35
+    time_s: Parameter = 0.35
     echoes: int | None = None
     feedback: Parameter = 0.4
     mix: Parameter = 0.5
+
+    @property
+    def is_neutral(self) -> bool:
+        """Whether no echo would ever be heard."""
+        return is_constant(self.mix, 0.0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,5 +152,5 @@ class LimiterSettings:
     """A true-peak limiter; see docs/dsp.md, section 7."""
 
     ceiling_db: Parameter = -1.0
-    lookahead_ms: float = 5.0
-    release_ms: float = 100.0
+    lookahead_ms: Parameter = 5.0
+    release_ms: Parameter = 100.0

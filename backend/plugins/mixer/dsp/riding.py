@@ -11,10 +11,11 @@ from __future__ import annotations
 from typing import Final, Protocol
 
 import numpy as np
+import numpy.typing as npt
 
-from backend.plugins import OperationFailed
+from backend.media.finite import Unfit
 
-from .parameters import Values
+from .parameters import Curve, Parameter, Values, largest, lookahead_frames, value_at
 from .sections import Block, Meter
 
 CONTROL: Final = 16
@@ -57,27 +58,55 @@ class DelayLine:
         return joined[:, : block.shape[1]]
 
 
+class _MovingAhead:
+    """Gains that reach the sound later than they could, by a look-ahead that moves."""
+
+    def __init__(self, lookahead_ms: Curve, latency: int, rest_gain: float) -> None:
+        self._lookahead_ms, self._latency = lookahead_ms, latency
+        self._largest_ms = largest(lookahead_ms)
+        self._past = np.full(latency + 1, rest_gain)
+
+    def process(self, gains: Values, start: int) -> Values:
+        """The gains [n] that belong to the samples that come out."""
+        line = np.concatenate((self._past, gains))
+        self._past = line[gains.size :].copy()
+        out = np.arange(start, start + gains.size, dtype=np.float64) - self._latency
+        late = self._latency * (1.0 - self._lookahead_ms.at(out) / self._largest_ms)
+        late = np.clip(late, 0.0, self._latency)  # the last bit of a curve may lie outside
+        back = np.floor(late)
+        newer = np.arange(self._past.size, line.size) - back.astype(np.int64)
+        between: Values = line[newer] + (line[newer - 1] - line[newer]) * (late - back)
+        return between
+
+
 class Rider:
     """A section whose gain follows a key."""
 
     tail_frames = 0
 
-    def __init__(self, law: Law, lookahead: int, channels: int) -> None:
+    def __init__(self, law: Law, lookahead_ms: Parameter, rate: int, channels: int) -> None:
         self.meter = Meter()
-        self.latency = lookahead
+        self.latency = lookahead_frames(largest(lookahead_ms), rate)
         self._law = law
-        self._line = DelayLine(lookahead, channels)
+        self._line = DelayLine(self.latency, channels)
+        self._ahead = (
+            _MovingAhead(lookahead_ms, self.latency, law.rest_gain)
+            if isinstance(lookahead_ms, Curve) and self.latency
+            else None
+        )
         self._peak = 0.0
         self._points = np.full(2, law.rest_gain)
 
     def process(self, block: Block, start: int, key: Block | None = None) -> Block:
         """The next samples, which follow *key* [any, n], or themselves where there is none.
 
-        Raises `OperationFailed` for a key that holds NaN or infinity.
+        Raises `Unfit` for a key that holds NaN or infinity.
         """
         if not block.shape[1]:
             return block
         gain = self._gain(block if key is None else key, start)
+        if self._ahead is not None:
+            gain = self._ahead.process(np.ones(block.shape[1]) if gain is None else gain, start)
         late = self._line.process(block)
         if gain is not None:
             late *= gain
@@ -109,7 +138,7 @@ class Rider:
             for _ in range(CONTROL.bit_length() - 1):  # in pairs: three times as fast as in rows
                 peaks = np.maximum(peaks[0::2], peaks[1::2])
         if not np.all(np.isfinite(peaks)):
-            raise OperationFailed("the sound that a gain follows holds NaN or infinity")
+            raise Unfit("the sound that a gain follows holds NaN or infinity", "audio")
         levels: Values = 20.0 * np.log10(np.maximum(peaks, _FLOOR))
         return levels
 
@@ -121,6 +150,12 @@ class Rider:
         complete = (before + top.size) // CONTROL
         self._peak = float(peaks[-1]) if peaks.size > complete else 0.0
         return peaks[:complete]
+
+
+def control_steps(time_ms: Parameter, at: Values, rate: int) -> npt.NDArray[np.int64]:
+    """A time at each of the samples *at* [k], in whole control steps."""
+    steps = value_at(time_ms, at) * rate / (1000 * CONTROL)
+    return np.floor(steps + 0.5).astype(np.int64)
 
 
 def control_samples(first: int, count: int) -> Values:

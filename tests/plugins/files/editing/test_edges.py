@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from backend.errors import InvalidParameters, OperationFailed
+from backend.errors import InvalidParameters
 from backend.media.audio import Audio
 from backend.plugins.files.editing import operations as editing
 
@@ -60,5 +60,5 @@ def test_nothing_and_what_is_no_number_are_refused(name: str) -> None:
         EDITS[name](Audio.from_samples(np.zeros((2, 0)), 48_000))
     assert caught.value.errors[0].rule == "empty"
     bad: Any = [0.1, np.nan, np.inf]
-    with pytest.raises(OperationFailed, match="NaN or infinite"):
+    with pytest.raises(InvalidParameters, match="NaN or infinite"):
         EDITS[name](Audio.from_samples(bad, 48_000))

@@ -7,7 +7,7 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 
-from backend.errors import InvalidParameters, OperationFailed
+from backend.errors import InvalidParameters
 from backend.media.audio import Audio
 from backend.media.automation import Automation
 from backend.media.breakpoints import Breakpoints
@@ -87,5 +87,5 @@ def test_a_fade_may_be_as_long_as_the_sound_and_no_longer(noise: Make):
 @pytest.mark.parametrize("bad", [np.nan, np.inf])
 def test_what_is_not_a_number_is_said(bad: float):
     """NaN and infinity end the run with a sentence."""
-    with pytest.raises(OperationFailed, match="NaN or infinite"):
+    with pytest.raises(InvalidParameters, match="NaN or infinite"):
         gain(Audio.from_samples([0.5, bad], 48_000), 1.0)

@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+import numpy as np
 import psutil
 import pytest
 
 from backend.context import Cancelled, Context
-from backend.media.audio import Audio
+from backend.media.audio import IN_MEMORY, Audio
 from backend.plugins.files.editing.operations import concat, fade, pad, reverse
 
 EDITS: dict[str, Callable[[Audio, Context], Any]] = {
@@ -18,6 +19,26 @@ EDITS: dict[str, Callable[[Audio, Context], Any]] = {
     "fade": lambda sound, ctx: fade(sound, 900.0, 900.0, ctx=ctx),
     "concat": lambda sound, ctx: concat([sound, sound], 30.0, ctx=ctx),
 }
+
+
+def test_a_long_crossfade_needs_no_memory_of_its_own():
+    """A minute of four channels at 48 kHz, 46 MB, fades into the next with less than 16 MiB: both
+    are read while it is made."""
+    block = np.zeros((4, 48_000), np.float32)
+    sound = Audio.from_blocks((block for _ in range(70)), 48_000, 4)
+    process, most = psutil.Process(), 0
+    concat([sound, sound], 1.0)  # what is imported and kept once is none of it
+    before = process.memory_full_info().uss
+
+    def watch(done: float, total: float, node: str | None) -> None:
+        nonlocal most
+        # the result itself stays in memory until it is so long that a file takes it
+        if done * 16 > 1.2 * IN_MEMORY:
+            most = max(most, process.memory_full_info().uss - before)
+
+    made = concat([sound, sound], 60.0, ctx=Context(on_progress=watch))
+    assert made.duration_s == 80.0
+    assert 0 < most < 16 * 2**20
 
 
 @pytest.mark.parametrize("name", EDITS)

@@ -195,6 +195,49 @@ def test_the_gain_is_the_recursion_of_the_definition() -> None:
     np.testing.assert_allclose(gains_under(key, settings), wanted, rtol=0, atol=1e-9)
 
 
+def test_a_moving_hold_is_the_definition() -> None:
+    """docs/dsp.md, section 2.2, written as a loop: the window's beginning never goes back."""
+    rng = np.random.default_rng(3)
+    key = rng.standard_normal(65536) * np.repeat([1, 0, 0.3, 0.05], 16384)
+    holds = Curve(np.arange(9.0) * 8192, np.array([0.0, 80.0] * 4 + [3.0]))
+    settings = CompressorSettings(-24.0, 4.0, 0.0, 0.0, 1.0, hold_ms=holds)
+    asked, points, begin, held = [], [1.0, 1.0], 0, 0.0
+    for k, peak in enumerate(np.abs(key).reshape(-1, STEP).max(axis=1).tolist()):
+        asked.append(max(0.0, 0.75 * (20 * math.log10(max(peak, 1e-10)) + 24)))
+        hold = math.floor(holds.at(np.array([16.0 * k]))[0] * RATE / 16000 + 0.5)
+        begin = max(begin, k - hold)
+        held = max(*asked[begin:], 0.0, math.exp(-STEP / 48) * held)
+        points.append(10 ** (-held / 20))
+    wanted = np.interp(np.arange(key.size), np.arange(len(points)) * STEP - 1, points)
+    np.testing.assert_allclose(gains_under(key, settings), wanted, rtol=0, atol=1e-9)
+
+
+@pytest.mark.parametrize("field", ["hold_ms", "lookahead_ms"])
+def test_a_curve_that_stands_is_its_number(field: str) -> None:
+    """Hold and look-ahead as curves of one value give what the number gives."""
+    samples = np.random.default_rng(1).standard_normal((1, RATE)) * np.sin(np.arange(RATE) / 3000)
+    still = Curve(np.array([0.0, 9.0]), np.array([7.0, 7.0]))
+    moved, number = [
+        Compressor(dataclasses.replace(SHAPE, **{field: each}), RATE, 1).process(samples.copy(), 0)
+        for each in (still, 7.0)
+    ]
+    np.testing.assert_allclose(moved, number, rtol=0, atol=1e-12)
+
+
+def test_a_moving_look_ahead_is_the_same_gain_sooner_or_later() -> None:
+    """docs/dsp.md, section 2.1: the gain of the largest look-ahead, read later by what the present
+    one lacks, in a straight line between samples."""
+    key = np.random.default_rng(5).standard_normal(RATE) * np.repeat([1.0, 0.0, 0.3, 1.0], 12000)
+    ahead = Curve(np.array([5000.0, 20000.0, 40000.0]), np.array([10.0, 2.5, 7.0]))
+    section = Compressor(dataclasses.replace(SHAPE, lookahead_ms=ahead), RATE, 1)
+    gains = section.process(np.ones((1, RATE)), 0, key[None])[0]
+    assert section.latency == 512
+    places = np.arange(RATE * 1.0)
+    late = 512 * (1 - ahead.at(places - 512) / 10.0)
+    wanted = np.interp(places - late, places, gains_under(key))
+    np.testing.assert_allclose(gains[512:], wanted[512:], rtol=0, atol=1e-12)
+
+
 def test_the_meter_shows_the_reduction() -> None:
     """A steady key: the maximum is the curve's value, make-up left out, the mean below it."""
     section = Compressor(dataclasses.replace(SHAPE, makeup_db=6.0), RATE, 1)

@@ -138,6 +138,50 @@ def test_the_gain_is_the_recursion_of_the_definition() -> None:
     np.testing.assert_allclose(10 ** (gain_of(settings, key) / 20), wanted, atol=1e-12)
 
 
+def test_a_moving_hold_is_the_recursion_of_the_definition() -> None:
+    """docs/dsp.md, section 2.3, written as a loop with a hold that goes up and down."""
+    rng = np.random.default_rng(6)
+    key = rng.standard_normal(RATE) * np.abs(np.sin(np.arange(RATE) / 2000)) ** 6
+    holds = Curve(np.arange(9.0) * RATE / 8, np.array([0.0, 60.0] * 4 + [0.0]))
+    settings = GateSettings(-20.0, 4.0, 40.0, 5.0, holds, 30.0)
+    points, opened, last, held, way = [10 ** (-40 / 20)] * 2, False, 0, False, 0.0
+    for k, peak in enumerate(np.abs(key).reshape(-1, STEP).max(axis=1)):
+        loudness = 20 * math.log10(max(peak, 1e-10))
+        opened = loudness >= -20 or (opened and loudness >= -24)
+        last = k if opened else last
+        hold = math.floor(holds.at(np.array([16.0 * k]))[0] * RATE / 16000 + 0.5)
+        held = opened or (held and k - last <= hold)
+        way = min(1.0, max(0.0, way + (STEP / (5.0 * 48) if held else -STEP / (30.0 * 48))))
+        points.append(10 ** (-40 * (1 - way) / 20))
+    wanted = np.interp(np.arange(key.size), np.arange(len(points)) * STEP - 1, points)
+    np.testing.assert_allclose(10 ** (gain_of(settings, key) / 20), wanted, atol=1e-12)
+
+
+def test_a_hold_that_grows_does_not_open_a_closed_gate() -> None:
+    """After the sound the gate closes; a hold of 5 s that comes later leaves it closed."""
+    grows = Curve(np.array([0.0, RATE, RATE + 1.0]), np.array([1.0, 1.0, 5000.0]))
+    settings = GateSettings(-30.0, hold_ms=grows, release_ms=5.0)
+    gains = gain_of(settings, level((0.2, -6), (2.0, -90)))
+    assert gains[RATE // 2 :].max() == pytest.approx(-80.0)
+
+
+def test_a_moving_look_ahead_opens_sooner_and_later() -> None:
+    """Hits at a look-ahead of 8 ms and of 0 ms: the first passes whole, the second loses the time
+    that the gate takes to open; the latency is the same all the time."""
+    ahead = Curve(np.array([9600.0, 14400.0]), np.array([8.0, 0.0]))
+    gate = Gate(GateSettings(-40.0, hold_ms=0.0, release_ms=5.0, lookahead_ms=ahead), RATE, 1)
+    hits = np.zeros((1, 28800 + gate.latency))
+    hits[0, 4800:5760] = hits[0, 24000:24960] = 1.0
+    out = gate.process(hits, 0)[0, gate.latency :]
+    still = Gate(GateSettings(-40.0, hold_ms=0.0, release_ms=5.0, lookahead_ms=8.0), RATE, 1)
+    wanted = still.process(hits, 0)[0, still.latency :]
+    late = Gate(GateSettings(-40.0, hold_ms=0.0, release_ms=5.0), RATE, 1).process(hits, 0)[0]
+    assert gate.latency == still.latency == 384
+    np.testing.assert_allclose(out[:9600], wanted[:9600], atol=1e-12)
+    np.testing.assert_allclose(out[15000:28800], late[15000:28800], atol=1e-12)
+    assert wanted[24000] == 1.0 > 0.01 > out[24000]
+
+
 def test_the_meter_shows_how_far_it_closed() -> None:
     """Maximum is the range; the mean lies between."""
     gate = Gate(GateSettings(-40.0, range_db=30.0, hold_ms=0.0, release_ms=5.0), RATE, 1)

@@ -10,6 +10,7 @@ import pytest
 from backend.plugins.mixer.dsp.sliding import (
     SPAN,
     DecayingPeak,
+    maximum_between,
     sliding_maximum,
     sliding_sum,
 )
@@ -22,6 +23,34 @@ def test_windows_are_what_they_say(width: int) -> None:
     windows = np.lib.stride_tricks.sliding_window_view(values, width)
     np.testing.assert_array_equal(sliding_maximum(values, width), windows.max(axis=1))
     np.testing.assert_allclose(sliding_sum(values, width), windows.sum(axis=1), atol=1e-13)
+
+
+def test_the_maximum_between_places_is_what_it_says() -> None:
+    """Of windows of any widths, in any order, numpy's maximum of each."""
+    rng = np.random.default_rng(4)
+    values = rng.standard_normal(300)
+    ends = np.sort(rng.integers(0, 300, (500, 2)), axis=1)
+    wanted = [values[first : last + 1].max() for first, last in ends]
+    np.testing.assert_array_equal(maximum_between(values, ends[:, 0], ends[:, 1]), wanted)
+    none = np.zeros(0, np.int64)
+    assert maximum_between(values, none, none).size == 0
+
+
+@pytest.mark.parametrize("piece", [1000, SPAN, 10_000])
+def test_a_decay_that_moves_is_the_recursion(piece: int) -> None:
+    """y[k] = max(x[k], e^-d[k] y[k-1]) over several spans, cut anywhere, through silence too."""
+    rng = np.random.default_rng(3)
+    values = rng.random(3 * SPAN) ** 40
+    values[:1500] = 0.0
+    decays = rng.uniform(0.0, 0.2, values.size)
+    wanted, y = [], 0.0
+    for x, decay in zip(values.tolist(), decays.tolist(), strict=True):
+        y = max(x, math.exp(-decay) * y)
+        wanted.append(y)
+    peak = DecayingPeak()
+    starts = range(0, values.size, piece)
+    made = [peak.process(values[i : i + piece], decays[i : i + piece]) for i in starts]
+    np.testing.assert_allclose(np.concatenate(made), wanted, rtol=1e-11, atol=1e-30)
 
 
 def test_a_sum_of_zeros_is_zero() -> None:
