@@ -13,16 +13,19 @@ import signal
 import sys
 from collections import Counter
 from collections.abc import AsyncIterator, Callable, Coroutine, Iterable
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
 import structlog
 from aiohttp import web
 
-from backend import logs
+from backend import __version__, logs
 from backend.errors import KinoError
 from backend.handlers import (
     access,
     assets,
+    batches,
+    comfyui,
     docs,
     events,
     identify,
@@ -30,22 +33,30 @@ from backend.handlers import (
     listening,
     mcp,
     metrics,
+    models,
     openapi,
     operations,
+    pausing,
     problems,
     system,
     workflows,
 )
 from backend.handlers.catalogue import Catalogue
+from backend.handlers.comfy_v2 import routing as comfy_v2
 from backend.handlers.keys import (
     ACCESS,
     ASSETS,
+    BATCHES,
     CATALOGUE,
+    COMFYUI,
     EVENTS,
     JOBS,
     LEDGER,
     METRICS,
+    MODELS,
+    PAUSE,
     PLUGINS,
+    PROMPTS,
     REGISTRY,
     RUNNER,
     SETTINGS,
@@ -57,15 +68,26 @@ from backend.handlers.keys import (
 from backend.operations import Unavailable
 from backend.services import data_folder
 from backend.services.assets import Assets
+from backend.services.attachments import Attachments
+from backend.services.batch_progress import BatchProgress
+from backend.services.batches import Batches
 from backend.services.events import Events
+from backend.services.host_calls import HostCalls
 from backend.services.ingest import Ingest
 from backend.services.jobs import Jobs
 from backend.services.ledger import Ledger
+from backend.services.model_folders import ModelFolders, plugin_kinds
+from backend.services.model_hashes import ModelHashes
+from backend.services.models import Models
+from backend.services.pausing import Pause
 from backend.services.plugin_host import PluginHost
+from backend.services.prompts import Prompts
 from backend.services.queue import InMemoryQueue
 from backend.services.reconciler import Reconciler
 from backend.services.registry import Registry
 from backend.services.runner import Runner
+from backend.services.submission import Submission
+from backend.services.work import Works
 from backend.services.worker_pool import WorkerPool
 from backend.services.workflow_templates import Templates
 from backend.services.workflows import Workflows
@@ -122,31 +144,68 @@ async def _plugins(app: web.Application) -> AsyncIterator[None]:
     await asyncio.to_thread(host.stop)
 
 
+async def _models(app: web.Application) -> AsyncIterator[None]:
+    files, templates = app[PLUGINS].models.values(), app[TEMPLATES]
+    folders = ModelFolders(app[SETTINGS], plugin_kinds(files))
+    for trouble in await asyncio.to_thread(folders.troubles):
+        log.warning("model folders", setting=trouble.setting, reason=trouble.sentence)
+    hashes = ModelHashes(app[LEDGER])
+
+    def table() -> dict[str, Any] | None:
+        return (app[WORKERS].comfyui or {}).get("model_table")
+
+    app[MODELS] = Models(folders, hashes, files, templates.all, templates.original, table)
+    yield
+    await hashes.stop()
+
+
 async def _jobs(app: web.Application) -> AsyncIterator[None]:
     """Workers first, as they need the longest; jobs are taken when the queue is rebuilt."""
     settings, ledger, events, assets = app[SETTINGS], app[LEDGER], app[EVENTS], app[ASSETS]
     registry = app[REGISTRY]
-    pool = WorkerPool(settings, lambda name: registry.get(name).operation, registry.report)
-    queue = InMemoryQueue()
-    templates = app[TEMPLATES]
+    calls = HostCalls()
+    pool = WorkerPool(settings, lambda name: registry.get(name).operation, registry.report, calls)
+    queue = InMemoryQueue(settings.limits.ageing_s, settings.limits.same_model_run)
+    templates, works = app[TEMPLATES], Works(settings, registry, assets)
+    app[PAUSE] = pause = Pause(ledger, queue.wake)
+
+    def choose(job_id: str) -> str:
+        return app[PROMPTS].choose(job_id)
+
     runner = Runner(
         *(settings, ledger, queue, events, assets, pool),
-        prepare=templates.prepare,
+        prepare=lambda job: app[PROMPTS].prepare(templates.prepare(job)),
         explain=templates.explain,
+        choose=choose,
+        pause=pause,
+        still_is=works.still_is,
     )
-    reconciler = Reconciler(ledger, queue, events, runner)
+    attachments = Attachments(ledger, queue, events, runner)
+    reconciler = Reconciler(ledger, queue, events, runner, attachments)
+    progress = BatchProgress(ledger, events)
     app[WORKERS], app[RUNNER] = pool, runner
-    app[JOBS] = Jobs(settings, ledger, queue, events, registry, assets, pool, runner)
+    services = (settings, ledger, queue, events, registry, assets, pool, runner, attachments)
+    submission = Submission(*services, works)
+    app[JOBS] = Jobs(*services, submission, pause)
+    app[BATCHES] = Batches(
+        *(settings.limits, ledger, events, registry, assets, app[JOBS], submission, progress)
+    )
     app[WORKFLOWS] = Workflows(templates, app[JOBS], assets)
+    app[PROMPTS] = Prompts(settings, ledger, events, registry, assets, app[JOBS], runner)
+    app[PROMPTS].offer(calls)
     for kind in {"cpu", "comfy"}.difference(settings.workers):
         registry.report(kind, _without(kind, registry))
     pool.start()
+    pause.load()
     await reconciler.recover()
+    await progress.recover()
     runner.start()
     reconciler.start()
     yield
     await reconciler.stop()
     await runner.stop()
+    await attachments.stop()
+    await progress.stop()
     await pool.stop()
 
 
@@ -159,16 +218,32 @@ def _without(kind: str, registry: Registry) -> dict[str, Unavailable]:
     return {operation.name: why for operation in wanted if operation.needs.runs_on == kind}
 
 
-async def _workflow_files(app: web.Application) -> AsyncIterator[None]:
-    """Workflows in the folder of the settings are stored as soon as there is a ComfyUI."""
-    folder = app[SETTINGS].workflows_dir
-    reading = None
-    if folder is not None:
-        reading = asyncio.create_task(app[WORKFLOWS].read_folder(folder), name="workflow files")
+async def _stock_clients(app: web.Application) -> AsyncIterator[None]:
+    """ComfyUI's own API, which its worker serves and we pass on."""
+    app[COMFYUI] = comfyui.Stock(app[SETTINGS], app[WORKERS], app[PROMPTS])
     yield
-    if reading is not None:
-        reading.cancel()
-        await asyncio.gather(reading, return_exceptions=True)
+    await app[COMFYUI].close()
+
+
+async def _workflow_files(app: web.Application) -> AsyncIterator[None]:
+    """Workflows that come with Kino, and those in the folder of the settings, are stored as soon as
+    there is a ComfyUI."""
+    reading = asyncio.create_task(_read_workflows(app), name="workflow files")
+    yield
+    reading.cancel()
+    await asyncio.gather(reading, return_exceptions=True)
+    await app[WORKFLOWS].stop()
+
+
+async def _read_workflows(app: web.Application) -> None:
+    """Waits for ComfyUI however long that takes to load; it ends with the service."""
+    comfyui = await app[WORKERS].wait_comfyui()
+    # the fake engine has none of their nodes
+    if comfyui and "unavailable" not in comfyui and app[SETTINGS].engine == "real":
+        await app[WORKFLOWS].ship(SHIPPED, f"{__version__} {comfyui['tree_sha1']}")
+    folder = app[SETTINGS].workflows_dir
+    if folder is not None:
+        await app[WORKFLOWS].read_folder(folder)
 
 
 async def _figures(app: web.Application) -> AsyncIterator[None]:
@@ -184,9 +259,12 @@ async def _figures(app: web.Application) -> AsyncIterator[None]:
     yield
 
 
+SHIPPED: Final = Path(__file__).parent / "plugins" / "workflows" / "templates"
+"""Workflows that come with Kino, as the graph editor saves them."""
+
 PARTS: Final[tuple[Part, ...]] = (
-    *(_ledger, _events, _assets, _plugins, _jobs),
-    *(_workflow_files, _figures),
+    *(_ledger, _events, _assets, _plugins, _models, _jobs),
+    *(_stock_clients, _workflow_files, _figures),
 )
 """The services in the order in which they start; they stop in reverse."""
 
@@ -196,29 +274,65 @@ def create(settings: Settings, parts: Iterable[Part] = PARTS) -> web.Application
 
     Raises ``ValueError`` for a setting that cannot be read.
     """
-    app = web.Application(
-        middlewares=[identify.identify, metrics.measure, problems.problems, access.access],
-        client_max_size=settings.limits.json_bytes,
-    )
+    app = _guarded(settings)
     app[SETTINGS] = settings
     app[ACCESS] = access.Access(settings)
     app[METRICS] = metrics.Metrics()
     app[STOPPING] = asyncio.Event()
-    app.on_response_prepare.append(access.add_headers)
     app.on_shutdown.append(_release)
     for module in (
-        *(operations, workflows, jobs, events, assets, system, problems, metrics, openapi, docs),
+        *(
+            operations,
+            workflows,
+            models,
+            jobs,
+            events,
+            assets,
+            system,
+            problems,
+            metrics,
+            openapi,
+            docs,
+        ),
+        batches,
+        pausing,
         mcp,
+        comfy_v2,
+        comfyui,
     ):
         app.add_routes(module.routes())
+    app.add_routes(comfyui.routes(comfyui.EDITOR))
     app.cleanup_ctx.extend(parts)
     return app
+
+
+def _guarded(settings: Settings) -> web.Application:
+    """An application without routes, with all that stands before a handler."""
+    app = web.Application(
+        middlewares=[identify.identify, metrics.measure, problems.problems, access.access],
+        client_max_size=settings.limits.json_bytes,
+    )
+    app.on_response_prepare.append(access.add_headers)
+    return app
+
+
+def _at_root(app: web.Application) -> web.Application:
+    """ComfyUI's own API alone, without a prefix, over the services of *app*, which has started."""
+    root = _guarded(app[SETTINGS])
+    shared: list[web.AppKey[Any]] = [SETTINGS, ACCESS, METRICS, STOPPING, PROMPTS, COMFYUI]
+    for key in shared:
+        root[key] = app[key]
+    root.on_shutdown.append(_release)
+    root.add_routes(comfyui.routes(""))
+    return root
 
 
 async def _release(app: web.Application) -> None:
     """Answer everybody who waits for a job; aiohttp then awaits the requests that are left."""
     if EVENTS in app:
         app[EVENTS].release()
+    if COMFYUI in app:
+        await app[COMFYUI].sockets.close()
 
 
 def serve(settings: Settings) -> int:
@@ -252,12 +366,19 @@ async def _serve(settings: Settings) -> None:
     listening.check(settings)
     with data_folder.locked(settings.data_dir), contextlib.ExitStack() as opened:
         sockets = [opened.enter_context(each) for each in listening.bind(settings)]
+        stock = [opened.enter_context(each) for each in listening.bind_stock(settings)]
         app = create(settings)
         signals = _signals()
         runner = web.AppRunner(app, shutdown_timeout=GOODBYE_S)
+        stock_runner: web.AppRunner | None = None
         try:
             await runner.setup()
             servers = await listening.listen(runner, sockets)
+            if stock:
+                stock_runner = web.AppRunner(_at_root(app), shutdown_timeout=GOODBYE_S)
+                await stock_runner.setup()
+                servers += await listening.listen(stock_runner, stock)
+                log.info("ComfyUI's own API", address=listening.address(stock[0]))
             # for people, and for whoever started us and chose port 0
             sys.stdout.write(f"Kino listens on {listening.address(sockets[0])} (see /docs)\n")
             sys.stdout.flush()
@@ -267,6 +388,8 @@ async def _serve(settings: Settings) -> None:
             for server in servers:
                 server.close()
         finally:
+            if stock_runner is not None:
+                await stock_runner.cleanup()
             await runner.cleanup()
     log.info("stopped")
 

@@ -12,6 +12,7 @@ from __future__ import annotations
 import json
 import os
 import re
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Annotated, Any, Final, Literal
 
@@ -47,16 +48,52 @@ class ComfyUISettings(BaseModel):
     models_dir: Path | None = Field(
         None, description="Folder of model files; by default <data>/models."
     )
+    model_roots: list[Path] = Field(
+        [], description="Further folders of model files, as a JSON list; each has one per kind."
+    )
+    extra_model_paths: Path | None = Field(
+        None, description="A YAML file of further folders, as ComfyUI's extra_model_paths.yaml."
+    )
+    custom_nodes_dir: Path | None = Field(
+        None, description="Folder of custom-node packs; by default <data>/custom_nodes."
+    )
+    custom_nodes: list[str] = Field(
+        [], description="The packs in it that are loaded, by name, as a JSON list; others are not."
+    )
+    custom_nodes_s: Annotated[float, Ge(1), Le(100)] = Field(
+        60.0, description="Longest time that loading one pack may take, in seconds."
+    )
+    port: Annotated[int, Ge(0), Le(65535)] | None = Field(
+        None,
+        description="Serve ComfyUI's own API at the root of this port too; 0 takes a free one.",
+    )
+    local_only: bool = Field(
+        True, description="Keep the graph editor's pages from calling any other host."
+    )
     flags: list[str] = Field([], description="Further ComfyUI flags, as a JSON list.")
     accept_modified: bool = Field(
         False, description="Start although the tree's digest differs from the lock."
     )
 
-    @field_validator("path", "models_dir")
+    @field_validator("path", "models_dir", "extra_model_paths", "custom_nodes_dir")
     @classmethod
     def _absolute(cls, value: Path | None) -> Path | None:
         """Workers run in another folder, so a path must mean the same everywhere."""
         return None if value is None else value.absolute()
+
+    @field_validator("model_roots")
+    @classmethod
+    def _all_absolute(cls, values: list[Path]) -> list[Path]:
+        return [value.absolute() for value in values]
+
+    @field_validator("custom_nodes")
+    @classmethod
+    def _plain_names(cls, values: list[str]) -> list[str]:
+        """A pack is looked up among those of one folder, never opened as a path."""
+        for value in values:
+            if not value.strip() or value.startswith(".") or {"/", "\\", "\0"} & set(value):
+                raise ValueError(f"{value!r} is not the name of a folder or file of the packs")
+        return list(dict.fromkeys(values))
 
 
 class Limits(BaseModel):
@@ -85,6 +122,17 @@ class Limits(BaseModel):
     )
     body_inactivity_s: Annotated[float, Ge(1)] = Field(
         30.0, description="An upload that sends nothing for so long is ended."
+    )
+    batch_jobs: Annotated[int, Ge(1)] = Field(500, description="Most jobs in one batch.")
+    batch_bytes: Annotated[int, Ge(1024)] = Field(
+        32 * MIB, description="Most that the parameters of all jobs of a batch may have, in bytes."
+    )
+    ageing_s: Annotated[float, Ge(0.001)] = Field(
+        60.0,
+        description="One point of priority is worth so much waiting, in seconds; nothing starves.",
+    )
+    same_model_run: Annotated[int, Ge(0)] = Field(
+        8, description="So many jobs for the loaded model may pass one that needs another model."
     )
     job_attempts: Annotated[int, Ge(1)] = Field(
         2, description="Attempts at a job whose worker dies or that fails in a way that may pass."
@@ -193,6 +241,9 @@ class Settings(BaseSettings):
     workers: list[Literal["cpu", "comfy"]] = Field(
         ["cpu", "comfy"], description="Worker processes to run."
     )
+    cache: bool = Field(
+        True, description="Give the result of an equal, earlier job instead of working again."
+    )
     engine: Literal["real", "fake"] = Field(
         "real", description="'fake' runs the torch-free test engine in every worker."
     )
@@ -251,6 +302,16 @@ class Settings(BaseSettings):
         return self.comfyui.path or ROOT / "backend" / "ComfyUI"
 
     @property
+    def comfyui_base(self) -> Path:
+        """The folder below which ComfyUI writes."""
+        return self.data_dir / "comfyui"
+
+    @property
+    def custom_nodes_dir(self) -> Path:
+        """The folder of custom-node packs."""
+        return self.comfyui.custom_nodes_dir or self.data_dir / "custom_nodes"
+
+    @property
     def models_dir(self) -> Path:
         return self.comfyui.models_dir or self.data_dir / "models"
 
@@ -267,9 +328,18 @@ _WORKER_VARIABLES: Final = (
 )  # fmt: skip
 
 
-def worker_environment() -> dict[str, str]:
-    """The allow-listed environment of a worker process: no secrets, nothing of ``KINO_*``."""
-    return {name: os.environ[name] for name in _WORKER_VARIABLES if name in os.environ}
+def worker_environment(more: Iterable[str] = ()) -> dict[str, str]:
+    """The allow-listed environment of a worker process: no secrets, nothing of ``KINO_*``.
+
+    *more* are names that a file of the operator's uses, for the worker to read it as we do.
+    """
+    theirs = (name for name in more if not name.startswith("KINO_"))
+    return {name: os.environ[name] for name in (*_WORKER_VARIABLES, *theirs) if name in os.environ}
+
+
+def expanded(text: str) -> str:
+    """*text* with ``~`` and the environment's variables put in."""
+    return os.path.expandvars(Path(text).expanduser())
 
 
 def inherited_environment() -> dict[str, str]:

@@ -7,7 +7,7 @@ Does not know: what happens to them (a job's events, ComfyUI's progress bar, or 
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from contextlib import AbstractContextManager, contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass
@@ -71,12 +71,19 @@ class Context:
 LOCAL: Final = Context()
 
 _scratch: ContextVar[Path | None] = ContextVar("kino_scratch", default=None)
-_models: ContextVar[Path | None] = ContextVar("kino_models", default=None)
+_process_scratch: Path | None = None
+_models: tuple[Path, ...] = ()
 
 
 def scratch_folder() -> Path:
-    """Where a file-backed value of this run is written: the job's, else the temporary one."""
-    return _scratch.get() or Path(tempfile.gettempdir())
+    """Where a file-backed value of this run is written: the job's, else the process's."""
+    return _scratch.get() or _process_scratch or Path(tempfile.gettempdir())
+
+
+def set_scratch_folder(folder: Path) -> None:
+    """Write file-backed values of runs that have no folder of their own into *folder*."""
+    global _process_scratch  # noqa: PLW0603 - ComfyUI runs nodes in threads that know no context
+    _process_scratch = folder
 
 
 def in_run() -> bool:
@@ -98,11 +105,14 @@ def scratch_in(folder: Path) -> AbstractContextManager[None]:
     return block()
 
 
-def models_folder() -> Path:
-    """Where model files lie: the settings', else ``models`` in the working folder."""
-    return _models.get() or Path("models")
+def models_folder(holding: str = "") -> Path:
+    """Where model files lie: of the settings' folders, the first in which there is *holding* (a
+    folder, say ``stems/htdemucs``), else the first; without settings, ``models`` where we are."""
+    folders = _models or (Path("models"),)
+    return next((folder for folder in folders if (folder / holding).is_dir()), folders[0])
 
 
-def set_models_folder(folder: Path) -> None:
+def set_models_folders(folders: Iterable[Path]) -> None:
     """Say it, once for each process that runs operations."""
-    _models.set(folder)
+    global _models  # noqa: PLW0603 - as above
+    _models = tuple(folders)

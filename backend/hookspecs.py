@@ -145,6 +145,24 @@ def register_models() -> Sequence[ModelFile]:
 
 
 @hookspec(firstresult=True)
+def register_web_assets() -> Path | None:
+    """Give the folder of what the plugin's nodes show in ComfyUI's graph editor.
+
+    The editor imports every ``.js`` below it when it opens, as an extension
+    (``registerExtension``); what these import themselves ends in ``.mjs``. The folder stands at
+    ``extensions/kino-<plugin>/`` beside Kino's own elements (``backend/studio``) at
+    ``extensions/kino/``, so that ``import "../kino/kino-mixer.mjs"`` works.
+
+    Example::
+
+        @hookimpl
+        def register_web_assets():
+            return Path(__file__).parent / "web"
+    """
+    return None
+
+
+@hookspec(firstresult=True)
 def register_settings() -> type | None:
     """Give one pydantic model of settings, read from ``KINO_<PLUGIN>__*``.
 

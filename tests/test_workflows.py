@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 from urllib.parse import quote
 
@@ -147,12 +148,16 @@ def test_wrong_values_point_to_the_parameter(fake: Service) -> None:
         assert (error["pointer"], error["rule"]) == ("/nap_steps", rule)
     (extra,) = errors(fake.ask("POST", path, {"nap_stepz": 1}))
     assert (extra["pointer"], extra["rule"]) == ("/nap_stepz", "extra_forbidden")
-    # a default that breaks a rule is stored as it is; running says so
-    stored(fake, "bad", {"1": {"class_type": "KinoTestSleep", "inputs": {"seconds": 1e6},
-                               "_meta": {"title": "Nap"}}})  # fmt: skip
+    # a number out of its range is no default: the schema does not contradict itself
+    bad = stored(fake, "bad", {"1": {"class_type": "KinoTestSleep", "inputs": {"seconds": 1e6},
+                                     "_meta": {"title": "Nap"}}})  # fmt: skip
+    assert bad["warnings"] == [
+        "node 1, input seconds: 1000000.0 is not within 0.0 to 600.0; every run must give"
+        " nap_seconds"
+    ]
     (found,) = errors(fake.ask("POST", "/v1/operations/workflow.bad?wait=30", {}))
-    assert found["pointer"] == "/nap_seconds"
-    assert found["message"].startswith('node 1 (KinoTestSleep, "Nap"), input seconds: Value')
+    assert (found["pointer"], found["rule"]) == ("/nap_seconds", "missing")
+    assert fake.run("workflow.bad", {"nap_seconds": 0.0})["state"] == "succeeded"
 
 
 def test_versions_stay_readable(fake: Service) -> None:
@@ -231,7 +236,7 @@ def test_a_dry_run_says_where_each_value_goes(fake: Service) -> None:
         ({"1": {"class_type": "SaveImage", "inputs": {"images": ["9", 0]}}},
          422, "unknown_link", "/1/inputs/images"),
         ({"nodes": [{"id": 1}]}, 422, "workflow", "/nodes/0"),
-        (b'{"a": "' + b"x" * 5_000_000 + b'"}', 413, None, None),
+        pytest.param(b'{"a": "' + b"x" * 5_000_000 + b'"}', 413, None, None, id="5 MB"),
     ],
 )  # fmt: skip
 def test_what_is_no_workflow_is_told(
@@ -329,3 +334,45 @@ def test_without_comfyui_it_is_unavailable(cpu_service: Service) -> None:
     assert "comfy" in answer.json()["detail"]
     assert answer.json()["remedy"]
     assert cpu_service.get("/v1/workflows") == {"items": []}
+
+
+def test_a_job_is_retried_as_it_was_accepted(fake: Service) -> None:
+    """A cancelled job of a workflow that was deleted meanwhile runs in its version; so does one
+    whose workflow is another by now."""
+    stored(fake, "gone_soon", SLOW)
+    nap = fake.ask("POST", "/v1/operations/workflow.gone_soon", {"nap_seconds": 60.0}).json()
+    job = fake.ask("POST", "/v1/operations/workflow.gone_soon", {"nap_seconds": 0.25}).json()
+    for each in (job, nap):
+        fake.ask("POST", f"/v1/jobs/{each['id']}/cancel")
+    until("it is cancelled", lambda: _state(fake, job["id"]) == "cancelled", seconds=30)
+    assert fake.ask("DELETE", "/v1/workflows/gone_soon").status == 204
+    assert fake.ask("GET", "/v1/operations/workflow.gone_soon").status == 404
+    again = fake.ask("POST", f"/v1/jobs/{job['id']}/retry")
+    assert again.status in (200, 202), again.body
+    until("it has run", lambda: _state(fake, job["id"]) == "succeeded", seconds=30)
+    assert fake.get(f"/v1/jobs/{job['id']}")["result"]["text"] == ["slept 0.25 s"]
+
+
+def _state(service: Service, job_id: str) -> str:
+    return str(service.get(f"/v1/jobs/{job_id}")["state"])
+
+
+def test_equal_documents_at_once_are_one_version(fake: Service) -> None:
+    """Of eight equal PUTs at the same time one makes a version, the others find it."""
+    with ThreadPoolExecutor(8) as pool:
+        answers = list(pool.map(lambda _: put(fake, "at_once", GRAPH), range(8)))
+    assert sorted(answer.status for answer in answers) == [200] * 7 + [201]
+    assert {answer.json()["version"] for answer in answers} == {1}
+    assert fake.get("/v1/jobs?operation=workflows.describe")["items"] == []
+
+
+def test_a_put_that_is_abandoned_leaves_no_job(fake: Service) -> None:
+    """Whoever hangs up while the document waits to be described leaves nothing in the queue."""
+    stored(fake, "long_nap", SLOW)
+    nap = fake.ask("POST", "/v1/operations/workflow.long_nap", {"nap_seconds": 60.0}).json()
+    until("it naps", lambda: _state(fake, nap["id"]) == "running", seconds=30)
+    with pytest.raises(TimeoutError):
+        fake.ask("PUT", "/v1/workflows/abandoned", GRAPH, seconds=0.5)
+    fake.ask("POST", f"/v1/jobs/{nap['id']}/cancel")
+    describing = "/v1/jobs?operation=workflows.describe"
+    until("no job is left", lambda: fake.get(describing)["items"] == [], seconds=30)

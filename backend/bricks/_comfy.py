@@ -21,7 +21,10 @@ from types import CodeType, ModuleType
 from typing import Any, Final
 
 NOT_OURS: Final = frozenset(
-    {"tests", "tests-unit", "script_examples", "custom_nodes", "alembic_db", "main", "models"}
+    {
+        *("tests", "tests-unit", "script_examples", "custom_nodes", "alembic_db", "main", "models"),
+        *("input", "output", "temp", "user", "venv"),
+    }
 )
 """Folders and files of a tree that nobody imports by name."""
 
@@ -116,3 +119,31 @@ class TreeFinder(MetaPathFinder):
         for name in list(sys.modules):
             if name.partition(".")[0] in self.names:
                 del sys.modules[name]
+
+
+class PackFinder(MetaPathFinder):
+    """Finds what custom-node packs import of themselves, and keeps byte code out of their folders.
+
+    Two of them stand among the finders. The first answers for submodules, which stand below a
+    pack's folder. The last answers for the folders that packs have put on ``sys.path``: these are
+    taken off it again, so that they win over nobody, and a node that imports late still finds its
+    own modules.
+    """
+
+    def __init__(self, folder: Path, bytecode: Path, *, is_last: bool) -> None:
+        self.top_level: list[str] = []
+        self._folder = folder
+        self._bytecode = bytecode
+        self._is_last = is_last
+
+    def find_spec(
+        self, fullname: str, path: Sequence[str] | None = None, target: ModuleType | None = None
+    ) -> ModuleSpec | None:
+        if self._is_last:
+            where = self.top_level if path is None else []
+        else:
+            where = [place for place in path or () if Path(place).is_relative_to(self._folder)]
+        spec = PathFinder.find_spec(fullname, where) if where else None
+        if spec is not None and type(spec.loader) is SourceFileLoader:
+            spec.loader = _Loader(spec.loader.name, spec.loader.path, self._bytecode)
+        return spec

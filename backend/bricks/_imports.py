@@ -11,6 +11,8 @@ import inspect
 import logging
 import sys
 from collections import deque
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, Final
@@ -102,29 +104,49 @@ def load_nodes(base: Path) -> tuple[Any, asyncio.AbstractEventLoop, list[str]]:
         failed = await pending if inspect.isawaitable(pending) else pending
         return server, sorted(failed or [])
 
-    guards = _hook_breakers()
     # node files are loaded by path, past the finder, hence the prefix for the whole time
-    with _comfy.bytecode_in(bytecode(base)):
-        for guard in guards:
-            guard.save_functions()
+    with _comfy.bytecode_in(bytecode(base)), guarded():
         server, failed = loop.run_until_complete(load())
-        for guard in guards:
-            guard.restore_functions()
     return server, loop, failed
 
 
-def _hook_breakers() -> list[Any]:
-    """ComfyUI's guards against nodes that replace its functions; their name ends in a hash."""
+@contextmanager
+def guarded() -> Iterator[None]:
+    """Around the loading of nodes: ComfyUI's guards (their names end in a hash) put back what
+    nodes must not replace."""
     here = Path(module("nodes").__file__).parent
-    return [module(file.stem) for file in sorted(here.glob("hook_breaker_*.py"))]
+    guards = [module(file.stem) for file in sorted(here.glob("hook_breaker_*.py"))]
+    for guard in guards:
+        guard.save_functions()
+    try:
+        yield
+    finally:
+        for guard in guards:
+            guard.restore_functions()
 
 
-def add_models(models: Path | None) -> None:
-    """Look for model files in *models* too, and first, one folder for each kind."""
-    if models is None:
-        return
+def _make(folder: Path) -> None:
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:  # models may lie where nobody can write
+        log.info("the folder of %s cannot be made: %s", folder.name, error.strerror)
+
+
+def add_models(roots: Sequence[Path], entries: Sequence[tuple[str, Path, bool]] = ()) -> None:
+    """Look for model files in *roots* too, and first, in the same folders below each as ComfyUI
+    has below its own; then in *entries*: kind, folder, and whether it comes before all others.
+
+    The first root gets a folder for each kind. The others are not written to.
+    """
     folder_paths = module("folder_paths")
-    for kind in list(folder_paths.folder_names_and_paths):
-        if kind not in NOT_FOR_MODELS:
-            (models / kind).mkdir(parents=True, exist_ok=True)
-            folder_paths.add_model_folder_path(kind, str(models / kind), is_default=True)
+    for kind, (folders, _) in list(folder_paths.folder_names_and_paths.items()):
+        if kind in NOT_FOR_MODELS:
+            continue
+        if roots:
+            _make(roots[0] / kind)
+        names = [Path(folder).name for folder in folders]
+        ours = [str(root / name) for root in roots for name in names]
+        for folder in reversed(ours):
+            folder_paths.add_model_folder_path(kind, folder, is_default=True)
+    for kind, place, is_default in entries:
+        folder_paths.add_model_folder_path(kind, str(place), is_default)

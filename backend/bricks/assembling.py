@@ -13,7 +13,7 @@ from dataclasses import replace
 from typing import Any
 
 from backend.bricks.widgets import Path, Slot
-from backend.errors import FieldError, InvalidParameters
+from backend.errors import InvalidParameters, refused
 
 
 def assemble(
@@ -119,8 +119,7 @@ def _checked(slot: Slot, value: Any) -> Any:
 
 
 def _out(slot: Slot, rule: str, told: str) -> InvalidParameters:
-    message = f"{slot.name}: {told}"
-    return InvalidParameters(message, errors=[FieldError(f"/{slot.name}", rule, message)])
+    return refused(f"/{slot.name}", rule, f"{slot.name}: {told}")
 
 
 def _is_document(slot: Slot, slots: list[Slot]) -> bool:
@@ -221,4 +220,4 @@ def _read(name: str, text: Any) -> Any:
     except (ValueError, RecursionError) as error:
         message = f"{name} holds a number of too many digits, or lists within lists without end"
         broken = error
-    raise InvalidParameters(message, errors=[FieldError(f"/{name}", "json", message)]) from broken
+    raise refused(f"/{name}", "json", message) from broken

@@ -16,34 +16,31 @@ import threading
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any, Final, NamedTuple
+from typing import Any, NamedTuple
 
 from backend.bricks import (
     _compat,
     _imports,
+    admission,
     bridge,
     devices,
     engine,
     graph,
-    identity,
     nodes,
     sampling,
     session,
 )
 from backend.bricks._comfy import TreeFinder, module
+from backend.bricks.audience import Audience
 from backend.bricks.interruption import ComfySignals
 from backend.bricks.lane import Lane, current
 from backend.bricks.progress import Hook
-from backend.bricks.session import INSTALL, Info, Session
+from backend.bricks.session import Info, Session
 from backend.bricks.wording import without_paths
 from backend.errors import ComfyUIIncompatible
 
 __all__ = ["Info", "boot", "capabilities", "info"]
 
-VERIFY: Final = (
-    "Run 'python3 scripts/comfyui.py verify' to see what differs and 'install' to mend it, "
-    "or set KINO_COMFYUI__ACCEPT_MODIFIED=true"
-)
 _log = logging.getLogger(__name__)
 _booting = threading.Lock()
 
@@ -74,16 +71,20 @@ def boot(
     flags: Sequence[str] = (),
     lock: Path | None = None,
     accept_modified: bool = False,
-    models: Path | None = None,
+    models: Sequence[Path] = (),
+    more_models: Sequence[tuple[str, Path, bool]] = (),
+    overlay: Path | None = None,
     on_stage: Callable[[str], None] = _log.info,
     lane: Lane | None = None,
 ) -> Info:
     """Import the ComfyUI in *tree*; everything it writes goes below *base*.
 
-    *cpu* None looks for a GPU; *lock* is the pin to hold the tree against; *models* is a folder
-    of model files besides ``base/models``. The calling thread becomes the lane's. Raises
-    `ComfyUIIncompatible` with a remedy if the tree is absent, is not the pinned one, or cannot be
-    imported; the process can go on without it.
+    *cpu* None looks for a GPU; *lock* is the pin to hold the tree against; *models* are
+    folders of model files before ``base/models``, and *more_models* single folders with their kind
+    and whether they come first (`_imports.add_models`); *overlay* is a folder of packages that win
+    over those of the environment (an accepted tree brings its own). The calling thread becomes the
+    lane's. Raises `ComfyUIIncompatible` with a remedy if the tree is absent, is not the pinned one,
+    or cannot be imported; the process can go on without it.
     """
     with _booting:
         present = session.find()
@@ -93,12 +94,17 @@ def boot(
             return present.info
         started = time.monotonic()
         on_stage("checking ComfyUI")
-        pin, digest = _identify(tree, lock, accept_modified=accept_modified)
-        loaded = _load(tree, base, cpu, flags, models, on_stage)
+        with admission.admitted(tree, lock, accept_modified=accept_modified) as known:
+            pin = known.pin
+            wanted = overlay or (pin.overlay if pin is not None else None)
+            if wanted is not None:
+                admission.put_first(wanted)
+            loaded = _load(tree, base, cpu, flags, on_stage)
+            _imports.add_models(models, more_models)
         facts = Info(
             version=str(module("comfyui_version").__version__),
-            commit=pin.commit if pin is not None else None,
-            tree_sha1=digest,
+            commit=(pin.lock.commit or None) if pin is not None else None,
+            tree_sha1=known.digest,
             pinned=pin is not None,
             cpu=loaded.cpu,
             devices=devices.devices(),
@@ -127,7 +133,6 @@ def _load(
     base: Path,
     cpu: bool | None,
     flags: Sequence[str],
-    models: Path | None,
     on_stage: Callable[[str], None],
 ) -> _Loaded:
     for name in _imports.FOLDERS:
@@ -145,7 +150,6 @@ def _load(
         on_stage("loading nodes")
         server, loop, failed = _imports.load_nodes(base)
         _refuse_strangers(finder)
-        _imports.add_models(models)
     except ComfyUIIncompatible:
         finder.remove()
         raise
@@ -165,31 +169,9 @@ def _install(loaded: _Loaded, facts: Info, lane: Lane) -> None:
     hook = Hook(lane)
     hook.install()
     bridge.register()
-    session.open_session(Session(loaded.finder, loaded.server, loaded.loop, hook, facts))
+    audience = Audience(loaded.server, lane)
+    session.open_session(Session(loaded.finder, loaded.server, loaded.loop, hook, audience, facts))
     engine.install(graph.ComfyEngine(lane))
-
-
-def _identify(
-    tree: Path, lock: Path | None, *, accept_modified: bool
-) -> tuple[identity.Lock | None, str]:
-    """The pin, if the tree is the pinned one, and the tree's digest."""
-    if not (tree / "comfy").is_dir() or not (tree / "nodes.py").is_file():
-        raise ComfyUIIncompatible("The ComfyUI folder is missing or empty", remedy=INSTALL)
-    try:
-        digest = identity.tree_sha1(tree)
-        pin = identity.read_lock(lock) if lock is not None else None
-        if pin is None or digest == pin.tree_sha1:
-            return pin, digest
-        lines = identity.differences(tree, pin)
-    except (OSError, ValueError) as error:
-        raise ComfyUIIncompatible("The ComfyUI folder cannot be verified", remedy=VERIFY) from error
-    what = lines[0] if lines else f"its digest is {digest}"
-    more = f", and {len(lines) - 1} more" if len(lines) > 1 else ""
-    detail = f"The ComfyUI folder is not the pinned {pin.version}: {what}{more}"
-    if not accept_modified:
-        raise ComfyUIIncompatible(detail, remedy=VERIFY)
-    _log.warning("%s", detail)
-    return None, digest
 
 
 def _refuse_strangers(finder: TreeFinder) -> None:

@@ -16,7 +16,8 @@ from backend.bricks import _compat, checks, graph_run, sockets
 from backend.bricks._comfy import module
 from backend.bricks.engine import Graph, Produced
 from backend.bricks.node_classes import register_node
-from backend.errors import FieldError, InvalidParameters, OperationFailed
+from backend.errors import FieldError, KinoError, OperationFailed, refused
+from backend.media.finite import Unfit
 from backend.media.image import Image, Mask
 from backend.media.reference import MediaValue
 
@@ -28,6 +29,8 @@ KINDS: Final = ("audio", "image", "mask", "midi", "automation", "file", "video")
 
 _BY_PATH: Final = ("file", "video")
 """Kinds whose sockets carry a path."""
+_READ: Final = {"audio": "samples", "image": "pixels", "mask": "values"}
+"""Kinds whose sockets carry numbers, and the property by which they are read."""
 Inputs = dict[str, dict[str, Any]]
 
 
@@ -121,24 +124,43 @@ class SaveAsset:
         slots["video"] = (sockets.TYPES["video"],)
         return {"required": {"name": ("STRING", {"default": "result"})}, "optional": slots}
 
+    @classmethod
+    def IS_CHANGED(cls, **_given: Any) -> float:  # noqa: N802 (ComfyUI's name)
+        """Never cached: every job has its own results, also where all before it is cached."""
+        return float("nan")
+
     def save(self, name: str, bit_depth: str = "8", **linked: Any) -> dict[str, Any]:
         run = graph_run.current()
         node = _compat.executing_node()
         if node is None:
             raise OperationFailed("this node works inside a graph that Kino runs")
         given = {kind: linked[kind] for kind in KINDS if linked.get(kind) is not None}
-        if not given:
-            told = "nothing is linked to it"
-            error = InvalidParameters(told, errors=[FieldError(f"/graph/{node}", "empty", told)])
+        try:
+            if not given:
+                raise refused(checks.pointer(node), "empty", "nothing is linked to it")
+            for kind, value in given.items():
+                values = _from_socket(node, kind, value, int(bit_depth))
+                run.saved.extend(Produced(node, kind, item, name) for item in values)
+        except KinoError as error:
             run.errors[node] = error
-            raise error
-        for kind, value in given.items():
-            if kind == "image":
-                values: list[Any] = list(sockets.image_from_socket(value, int(bit_depth)))
-            else:
-                values = sockets.from_socket(kind, value)
-            run.saved.extend(Produced(node, kind, item, name) for item in values)
+            raise
         return {"ui": {}, "result": ()}
+
+
+def _from_socket(node: str, kind: str, value: Any, bit_depth: int) -> list[Any]:
+    """What an input of `SaveAsset` brings. Raises `InvalidParameters` for what is not finite."""
+    try:
+        if kind == "image":
+            values: list[Any] = list(sockets.image_from_socket(value, bit_depth))
+        else:
+            values = sockets.from_socket(kind, value)
+        for item in values:
+            if kind in _READ:
+                getattr(item, _READ[kind])  # reading it tests it, here where the input is known
+    except Unfit as error:
+        where = checks.pointer(node, "inputs", kind)
+        raise refused(where, error.rule, error.detail) from error
+    return values
 
 
 def register() -> None:

@@ -9,7 +9,6 @@ what its last graph used; where its weights lie, on the device or beside it, is 
 
 from __future__ import annotations
 
-import hashlib
 import logging
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -21,12 +20,12 @@ from backend.bricks._comfy import module
 from backend.bricks.direct import verb
 from backend.bricks.interruption import is_out_of_memory, with_freed_memory
 from backend.bricks.recording import record
-from backend.bricks.wording import refusal, without_paths
-from backend.errors import KinoError
+from backend.bricks.wording import without_paths
+from backend.errors import KinoError, refused
+from backend.media import weights
 
-SAMPLES: Final = 64
-"""How many pieces of a file its fingerprint looks at."""
-PIECE: Final = 65536
+UPSCALERS: Final = weights.UPSCALERS
+"""Suffixes that an upscaler may have besides those of files without code."""
 
 _TEXT_LOADERS: Final = {1: "CLIPLoader", 2: "DualCLIPLoader", 3: "TripleCLIPLoader"}
 _log = logging.getLogger(__name__)
@@ -66,7 +65,7 @@ def load_checkpoint(
         loaded = readable(name, pointer, lambda: with_freed_memory(lambda: _load(path, options)))
         parts = (loaded[0], loaded[1], _present(loaded[2]))
         kind = type(parts[0].model.model_config).__name__
-        _held = key, Checkpoint(name, kind, *parts, fingerprint(path))
+        _held = key, Checkpoint(name, kind, *parts, weights.fingerprint(path))
     found = _held[1]
     record("CheckpointLoaderSimple", {"ckpt_name": name}, (found.model, found.clip, found.vae))
     return found
@@ -91,7 +90,7 @@ def load_text_encoder(
     """One to three text encoders as one CLIP; *kind* is ComfyUI's (``sd3``, ``flux`` …), not asked
     for where there are three. Raises `InvalidParameters` as `load_checkpoint` does."""
     if len(names) not in _TEXT_LOADERS:
-        raise refusal(pointer, "count", f"one to three text encoders are loaded, not {len(names)}")
+        raise refused(pointer, "count", f"one to three text encoders are loaded, not {len(names)}")
     for name in names:
         folders.model_file("text_encoders", name, pointer)
     slots = ["clip_name"] if len(names) == 1 else [f"clip_name{n + 1}" for n in range(len(names))]
@@ -119,22 +118,14 @@ def load_clip_vision(name: str, pointer: str = "/clip_vision") -> Any:
 
 def load_upscaler(name: str, pointer: str = "/model") -> Any:
     """An upscaling model (ESRGAN …); its attribute ``scale`` is the factor. Raises
-    `InvalidParameters` as `load_checkpoint` does."""
-    return _part("upscale_models", name, pointer, "UpscaleModelLoader", "model_name")
+    `InvalidParameters` as `load_checkpoint` does.
 
-
-def fingerprint(path: Path) -> str:
-    """16 hex digits that differ for different files, without reading all of a large one.
-
-    SHA-256 over the length and 64 evenly spaced pieces of 64 KiB, the first and the last included.
+    Most are only to be had as ``.pth``. ComfyUI's loader reads such a file with torch's
+    ``weights_only``, which takes tensors and plain containers, and nothing that is code.
     """
-    size = path.stat().st_size
-    digest = hashlib.sha256(str(size).encode())
-    with path.open("rb") as file:
-        for number in range(SAMPLES):
-            file.seek(max(0, size - PIECE) * number // (SAMPLES - 1))
-            digest.update(file.read(PIECE))
-    return digest.hexdigest()[:16]
+    return _part(
+        "upscale_models", name, pointer, "UpscaleModelLoader", "model_name", _also=UPSCALERS
+    )
 
 
 def _load(path: Path, options: dict[str, Any]) -> Any:
@@ -149,8 +140,16 @@ def _present(vae: Any) -> Any:
     return vae if getattr(vae, "first_stage_model", None) is not None else None
 
 
-def _part(kind: str, name: str, pointer: str, loader: str, slot: str, **more: Any) -> Any:
-    folders.model_file(kind, name, pointer)
+def _part(
+    kind: str,
+    name: str,
+    pointer: str,
+    loader: str,
+    slot: str,
+    _also: Sequence[str] = (),
+    **more: Any,
+) -> Any:
+    folders.model_file(kind, name, pointer, also=_also)
     return readable(name, pointer, lambda: verb(loader, **{slot: name}, **more)[0])
 
 
@@ -166,4 +165,4 @@ def readable(name: str, pointer: str, load: Callable[[], Any]) -> Any:
         _log.warning("the model %s could not be loaded", name, exc_info=error)
         why = without_paths(str(error).partition("\n")[0]) or type(error).__name__
         told = f"{name!r} is not a model that can be loaded here: {why}"
-        raise refusal(pointer, "unreadable_model", told) from error
+        raise refused(pointer, "unreadable_model", told) from error

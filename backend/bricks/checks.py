@@ -6,12 +6,12 @@ Does not know: values and ranges (each engine checks its own nodes' inputs). Imp
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Collection, Iterator
 from typing import Any, Protocol
 
+from backend.bricks import session
 from backend.bricks.engine import Graph
-from backend.errors import FieldError, InvalidParameters
+from backend.errors import FieldError, InvalidParameters, did_you_mean, json_pointer
 
 
 class Catalogue(Protocol):
@@ -39,8 +39,7 @@ def refuse(errors: list[FieldError]) -> None:
 
 def pointer(node_id: str, *parts: str) -> str:
     """The JSON pointer of a place in the graph: ``/graph/3/inputs/width``."""
-    names = ("graph", node_id, *parts)
-    return "".join("/" + name.replace("~", "~0").replace("/", "~1") for name in names)
+    return json_pointer("graph", node_id, *parts)
 
 
 def label(graph: Graph, node_id: str) -> str:
@@ -80,14 +79,21 @@ def structure(graph: Graph, catalogue: Catalogue) -> None:
         refuse([FieldError("/graph", "no_output", message)])
 
 
+def absent(class_type: str, names: Collection[str]) -> str:
+    """What else there is to say of a node class that is not among *names*: which custom-node pack
+    had it, or what is spelt alike. The end of a sentence, or empty."""
+    here = session.find()
+    told = here.packs.whereabouts(class_type) if here is not None else ""
+    return told or did_you_mean(class_type, names)
+
+
 def _unknown_nodes(graph: Graph, catalogue: Catalogue) -> list[FieldError]:
     names, errors = catalogue.names(), []
     for node_id, node in graph.items():
         name = node["class_type"]
         if name not in names:
-            near = difflib.get_close_matches(name, names, 3)
-            hint = f"; did you mean {' or '.join(near)}?" if near else ""
-            message = f"{label(graph, node_id)}: there is no node class {name!r}{hint}"
+            message = f"{label(graph, node_id)}: there is no node class {name!r}"
+            message += absent(name, names)
             errors.append(FieldError(pointer(node_id, "class_type"), "unknown_node", message))
     return errors
 

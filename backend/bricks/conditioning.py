@@ -16,6 +16,13 @@ def encode_text(clip: Any, text: str) -> Any:
     return verb("CLIPTextEncode", clip=clip, text=text)[0]
 
 
+def encode_picture(clip_vision: Any, image: Any, *, crop: bool = True) -> Any:
+    """What an image encoder sees in a picture (IMAGE ``[B, H, W, C]``): its middle is cut out, or
+    without *crop* the whole is squeezed into a square."""
+    crops = "center" if crop else "none"
+    return verb("CLIPVisionEncode", clip_vision=clip_vision, image=image, crop=crops)[0]
+
+
 def skip_layers(clip: Any, last: int) -> Any:
     """A text encoder that stops at its *last* layer, counted from the end: 1 is the whole of it,
     2 what is called clip skip 2. The original is not changed."""

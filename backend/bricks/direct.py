@@ -35,10 +35,7 @@ def run(work: Callable[[], R], ctx: Context) -> R:
         return work()
     booted.hook.install()
     _compat.show_previews()
-    try:
-        return work()
-    finally:
-        booted.drain()
+    return work()
 
 
 @contextmanager

@@ -6,7 +6,7 @@ Does not know: how either works. Imports no torch.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final, Protocol
@@ -90,6 +90,10 @@ class Engine(Protocol):
 
     def definitions(self) -> Mapping[str, Any]:
         """What each node class takes and gives, as ComfyUI's ``/object_info`` says it."""
+        ...
+
+    def classes(self) -> Collection[str]:
+        """The names of all node classes."""
         ...
 
 

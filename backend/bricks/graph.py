@@ -12,7 +12,7 @@ from __future__ import annotations
 import logging
 import shutil
 import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -24,7 +24,8 @@ from backend.bricks.graph_run import GraphRun
 from backend.bricks.history import Collector
 from backend.bricks.interruption import out_of_memory
 from backend.bricks.lane import Lane, Running
-from backend.bricks.node_classes import node_info
+from backend.bricks.model_changes import ModelChanges
+from backend.bricks.node_classes import names, node_info
 from backend.bricks.progress import GraphProgress
 from backend.bricks.validation import Prompt, fill_defaults
 from backend.bricks.wording import without_paths
@@ -87,6 +88,7 @@ class ComfyEngine:
         self._lane = lane
         self._events = Events()
         self._executor: Any = None
+        self._models = ModelChanges()
 
     def run(
         self, graph: Graph, *, assets: Mapping[str, MediaValue], ctx: Context, folder: Path
@@ -116,23 +118,29 @@ class ComfyEngine:
         """See `engine.Engine.definitions`."""
         return node_info()
 
+    def classes(self) -> Collection[str]:
+        """See `engine.Engine.classes`."""
+        return names()
+
     @contextmanager
     def _listening(self, here: GraphRun, prompt: Prompt) -> Iterator[None]:
         hook = session.booted().hook
         progress = GraphProgress(here.running, prompt)
         hook.install()
-        hook.graph, self._events.current = progress, (here, progress)
+        self._events.current = here, progress
         try:
-            yield
-            progress.finish()
+            with hook.watching(progress):
+                yield
+                progress.finish()
         finally:
-            hook.graph, self._events.current = None, None
-            session.booted().drain()
+            self._events.current = None
 
     def _execute(self, prompt: Prompt, outputs: list[str], here: GraphRun) -> Mapping[str, Any]:
         if self._executor is None:
             self._executor = _compat.new_executor(self._events)
         executor, job_id = self._executor, here.running.job_id
+        if self._models.found(prompt):
+            executor.reset()  # it holds what another file of that name gave
         extra = {"client_id": job_id, "preview_method": "auto"}
         try:
             session.settle(_compat.execute(executor, prompt, job_id, extra, outputs))

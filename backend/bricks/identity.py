@@ -11,7 +11,7 @@ import hashlib
 import os
 import stat
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -20,6 +20,14 @@ NOTE: Final = "VENDORED.md"
 """The one file of ours in the tree's root; it is no part of the identity."""
 
 _SKIPPED: Final = frozenset({"__pycache__", ".git"})
+_USERS: Final = frozenset(
+    {
+        *("models", "custom_nodes", "input", "output", "temp", "user", "venv", ".venv"),
+        *(".vscode", ".idea", ".DS_Store", "extra_model_paths.yaml", "uv.lock"),
+    }
+)
+"""What stands in a tree's root and belongs to its user, as ComfyUI's ``.gitignore`` has it."""
+
 _FILE, _EXECUTABLE, _LINK, _FOLDER = "100644", "100755", "120000", "40000"
 
 Files = Mapping[str, tuple[str, str]]
@@ -31,7 +39,8 @@ class Lock:
     """The pin: which ComfyUI, where it comes from, and the digests that prove it.
 
     ``files`` lists every file of the pinned tree, so that a difference can be named; it is empty
-    if the lock names no list.
+    if the lock names no list. ``overlay`` is a folder beside the lock with packages that this tree
+    wants otherwise than Kino's environment has them; the committed lock has none.
     """
 
     version: str
@@ -44,6 +53,7 @@ class Lock:
     sdist_sha256: str
     sdist_path: str
     files: Files
+    overlay: str = ""
 
 
 def read_lock(path: Path) -> Lock:
@@ -69,6 +79,7 @@ def read_lock(path: Path) -> Lock:
             sdist_sha256=sdist["sha256"],
             sdist_path=sdist["path"],
             files=files,
+            overlay=document.get("overlay", ""),
         )
     except KeyError as error:
         raise ValueError(f"{path.name} lacks {error.args[0]!r}") from error
@@ -93,12 +104,31 @@ def write_list(files: Files) -> str:
 def list_files(folder: Path, known: Files | None = None) -> dict[str, tuple[str, str]]:
     """Hash every file below *folder*, but for ``__pycache__``, ``.git`` and our own note.
 
-    Where the file system keeps no executable bit (Windows), modes are taken from *known*.
-    Raises ``OSError`` if a file cannot be read.
+    *known* is the list that it is held against. With it, what a user of ComfyUI keeps in its root
+    (models, outputs, settings, node packs) does not count, nor does it if a file that marks such a
+    folder was removed; and where the file system keeps no executable bit (Windows), modes are
+    taken from it. Raises ``OSError`` if a file cannot be read.
     """
-    found: dict[str, tuple[str, str]] = {}
-    _walk(folder, "", found, known or {})
+    known = known or {}
+    found = {name: leaf for name, leaf in known.items() if _is_users(name)}
+    _walk(folder, "", found, known)
     return found
+
+
+def _is_users(name: str) -> bool:
+    return name.partition("/")[0] in _USERS
+
+
+def users_files(folder: Path, known: Files) -> Iterator[str]:
+    """Files in *folder* that belong to its user: no part of the tree that *known* lists."""
+    for name in sorted(_USERS):
+        place = folder / name
+        inside = place.rglob("*") if place.is_dir() and not place.is_symlink() else iter([place])
+        for file in inside:
+            found = file.relative_to(folder).as_posix()
+            counted = found in known or "__pycache__" in file.parts
+            if not counted and (file.is_symlink() or file.is_file()):
+                yield found
 
 
 def _walk(folder: Path, prefix: str, found: dict[str, tuple[str, str]], known: Files) -> None:
@@ -107,7 +137,11 @@ def _walk(folder: Path, prefix: str, found: dict[str, tuple[str, str]], known: F
             name = prefix + entry.name
             if entry.name in _SKIPPED or name == NOTE:
                 continue
-            if entry.is_symlink():
+            if known and _is_users(name) and name not in known:
+                # may be 100 GB of models, and a link to another disk
+                if entry.is_dir() and any(each.startswith(f"{name}/") for each in known):
+                    _walk(Path(entry.path), f"{name}/", found, known)
+            elif entry.is_symlink():
                 target = os.readlink(entry.path)  # noqa: PTH115 (Path would normalise it)
                 found[name] = (_LINK, _blob(os.fsencode(target)))
             elif entry.is_dir():
@@ -156,12 +190,13 @@ def fold(files: Files) -> str:
     return _sha1(b"tree", content)
 
 
-def tree_sha1(folder: Path) -> str:
+def tree_sha1(folder: Path, known: Files | None = None) -> str:
     """The git tree sha1 of *folder*: ``git rev-parse <commit>^{tree}`` of a clean checkout.
 
-    Our note, ``__pycache__``, ``.git`` and empty folders do not count. About 0.4 s for 45 MB.
+    Our note, ``__pycache__``, ``.git`` and empty folders do not count, nor, with the list *known*
+    of a pin, what belongs to the user (see `list_files`). About 0.4 s for 45 MB.
     """
-    return fold(list_files(folder))
+    return fold(list_files(folder, known))
 
 
 def differences(folder: Path, lock: Lock) -> list[str]:

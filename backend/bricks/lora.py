@@ -13,7 +13,7 @@ from backend.bricks import _compat, folders
 from backend.bricks._comfy import module
 from backend.bricks.checkpoints import readable
 from backend.bricks.recording import record
-from backend.bricks.wording import refusal
+from backend.errors import refused
 
 
 def apply(
@@ -41,7 +41,7 @@ def apply(
     if not patches or misfits:
         told = f"the LoRA {name!r} was made for another architecture than {architecture}"
         told += ": its weights have other sizes" if misfits else ": nothing in it has a place here"
-        raise refusal(pointer, "lora_architecture", told)
+        raise refused(pointer, "lora_architecture", told)
     on_clip = strength if clip_strength is None else clip_strength
     changed = module("comfy.sd").load_lora_for_models(model, clip, weights, strength, on_clip)
     inputs = {

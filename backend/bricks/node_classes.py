@@ -6,14 +6,16 @@ Does not know: operations (`bricks.operation_nodes`), graphs.
 
 from __future__ import annotations
 
-import difflib
-from collections.abc import Mapping
+import logging
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 from backend.bricks import _compat, session
 from backend.bricks._comfy import module
 from backend.bricks.lane import current
-from backend.errors import UnknownName
+from backend.errors import UnknownName, did_you_mean
+
+_log = logging.getLogger(__name__)
 
 
 def names() -> tuple[str, ...]:
@@ -26,19 +28,17 @@ def node_class(name: str) -> Any:
     """The class behind an id. Raises `UnknownName`, with near names."""
     known: Mapping[str, type] = module("nodes").NODE_CLASS_MAPPINGS
     if name not in known:
-        near = difflib.get_close_matches(name, known, 3)
-        hint = f"; did you mean {' or '.join(near)}?" if near else ""
-        raise UnknownName(f"There is no node class {name!r}{hint}")
+        raise UnknownName(f"There is no node class {name!r}{did_you_mean(name, known)}")
     return known[name]
 
 
 def node_info(name: str | None = None) -> dict[str, Any]:
     """What ComfyUI's ``/object_info`` says of one node class, or of all by their id.
 
-    Raises `UnknownName`.
+    One that cannot be described is left out of all. Raises `UnknownName`.
     """
     if name is None:
-        return {each: node_info(each) for each in names()}
+        return dict(_described())
     found = node_class(name)
     if _compat.is_v3(found):
         described: dict[str, Any] = found.GET_NODE_INFO_V1()
@@ -60,6 +60,14 @@ def node_info(name: str | None = None) -> dict[str, Any]:
         "deprecated": bool(getattr(found, "DEPRECATED", False)),
         "experimental": bool(getattr(found, "EXPERIMENTAL", False)),
     }
+
+
+def _described() -> Iterator[tuple[str, dict[str, Any]]]:
+    for name in names():
+        try:
+            yield name, node_info(name)
+        except Exception as error:  # noqa: BLE001 - a pack's code, which may read files; logged
+            _log.warning("the node %s cannot be described: %r", name, error)
 
 
 def register_node(name: str, node: type, display_name: str | None = None) -> None:

@@ -10,7 +10,8 @@ from typing import Any
 
 from backend.bricks import graph_run, input_files, sockets
 from backend.bricks.widgets import Slot
-from backend.errors import FieldError, InvalidParameters
+from backend.errors import InvalidParameters, refused
+from backend.media.finite import Unfit
 from backend.media.reference import REFERENCE, MediaValue
 
 
@@ -30,6 +31,8 @@ class Values:
                 items: list[Any] = [input_files.load(value, kind)]
             else:
                 items = sockets.from_socket(kind, value)
+        except Unfit as error:
+            raise _refused(slot, error.rule, error.detail) from error
         except (TypeError, ValueError) as error:
             raise _refused(slot, "socket", str(error)) from error
         if len(items) != 1 and not slot.many:
@@ -55,5 +58,4 @@ class Values:
 
 
 def _refused(slot: Slot, rule: str, told: str) -> InvalidParameters:
-    message = f"{slot.name}: {told}"
-    return InvalidParameters(message, errors=[FieldError(f"/{slot.name}", rule, message)])
+    return refused(f"/{slot.name}", rule, f"{slot.name}: {told}")

@@ -8,9 +8,9 @@ from __future__ import annotations
 
 import inspect
 import logging
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NamedTuple
 
 from backend.bricks import (
     _compat,
@@ -28,8 +28,9 @@ from backend.bricks.node_classes import register_node
 from backend.bricks.node_values import Values
 from backend.bricks.widgets import Slot
 from backend.context import Cancelled, Context
-from backend.errors import FieldError, KinoError, OperationUnavailable
+from backend.errors import FieldError, InvalidParameters, KinoError, OperationUnavailable
 from backend.hookspecs import NodeInput, NodeShape
+from backend.media.finite import Unfit, blamed
 from backend.operations import Operation, Output, Unavailable
 
 _log = logging.getLogger(__name__)
@@ -62,13 +63,19 @@ class Call:
         except KinoError as error:
             run, node = graph_run.find(), _compat.executing_node()
             if run is not None and node is not None:
-                error.errors = tuple(self._in_graph(each, node, given) for each in error.errors)
+                at_input = isinstance(error, InvalidParameters)
+                error.errors = tuple(
+                    self._in_graph(each, node, given if at_input else None) for each in error.errors
+                )
                 run.errors[node] = error
             raise
 
-    def _in_graph(self, error: FieldError, node: str, given: Mapping[str, Any]) -> FieldError:
-        """*error*, pointing at the input of the graph's node instead of the parameter."""
-        name = assembling.input_at(self.slots, given, error.pointer)
+    def _in_graph(
+        self, error: FieldError, node: str, given: Mapping[str, Any] | None
+    ) -> FieldError:
+        """*error*, pointing at the input of the graph's node instead of the parameter; without
+        what was *given*, at the node itself."""
+        name = assembling.input_at(self.slots, given, error.pointer) if given is not None else None
         where = checks.pointer(node, *(("inputs", name) if name else ()))
         return FieldError(where, error.rule, error.message)
 
@@ -94,10 +101,13 @@ class Call:
         returned = operation.values(operation(**arguments))
         if self.saves:
             node_outputs.save(returned.values())
-        return tuple(
-            self._given(shown, output, node_outputs.pick(returned, output.name))
-            for shown, output in self.outputs
-        )
+        try:
+            return tuple(
+                self._given(shown, output, node_outputs.pick(returned, output.name))
+                for shown, output in self.outputs
+            )
+        except Unfit as error:  # what was only passed on is read here for the first time
+            raise blamed(error, arguments) from None
 
     def _given(self, shown: str, output: Output, value: Any) -> Any:
         if shown in self.socket_types:
@@ -135,9 +145,12 @@ def _build(call: Call, name: str, category: str) -> type:
     if call.unavailable is not None:
         description = f"Not available: {call.unavailable.reason}. {call.unavailable.remedy}"
     # NaN equals nothing, itself included: what is not pure is never taken from ComfyUI's cache,
-    # nor is a file or a video, which lies in the folder of the run that wrote it and goes with it
-    lasting = operation.pure and not any(
-        output.kind in ("file", "video") for output in operation.outputs
+    # nor is a file or a video, which lies in the folder of the run that wrote it and goes with it,
+    # nor what a model file gave, which may be another one under the same name by now
+    lasting = (
+        operation.pure
+        and not (operation.needs.comfyui and operation.names_models)
+        and not any(output.kind in ("file", "video") for output in operation.outputs)
     )
     changed: dict[str, Any] = {}
     named = [slot.name for slot in call.slots if slot.kind is not None and slot.type == "STRING"]
@@ -196,61 +209,71 @@ def _widget_type(name: str) -> str:
     return "STRING" if name == "JSON" else name
 
 
-def register_operations(
+class NodeClass(NamedTuple):
+    """One node class: its id, the name that the editor shows, the class."""
+
+    node_id: str
+    display_name: str
+    node: type
+
+
+def classes(
     operations: Mapping[str, Operation[..., Any]],
     shapes: Iterable[NodeShape] = (),
     unavailable: Mapping[str, Unavailable] | None = None,
-) -> list[str]:
-    """Make every operation a node (``KinoMixerDuck``), and every shape one; returns their ids.
+) -> Iterator[NodeClass]:
+    """A node for every operation (``KinoMixerDuck``), and one for every shape.
 
-    An operation that is *unavailable* keeps its node, which says why when it runs. One node that
-    cannot be made is logged and left out; the others are not affected.
+    An operation that is *unavailable* keeps its node, which says why when it runs. Needs no
+    ComfyUI before a node runs.
     """
     why = unavailable or {}
-    registered = []
     for name, operation in operations.items():
         outputs = tuple((output.name, output) for output in operation.outputs)
         slots = widgets.slots_of(operation.json_schema())
         batches = node_outputs.batches(operation.outputs)
         call = Call(operation, slots, outputs, why.get(name), batches)
         title = operation.node_id.removeprefix("Kino")
-        registered.append(
-            _register(call, operation.node_id, f"Kino {name}", _category(name), title)
-        )
+        node = _build(call, title, f"Kino/{name.partition('.')[0]}")
+        yield NodeClass(operation.node_id, f"Kino {name}", node)
     for shape in shapes:
-        operation_ = operations.get(shape.operation)
-        if operation_ is None:
+        behind = operations.get(shape.operation)
+        if behind is None:
             _log.warning("the node %s wants the unknown %s", shape.node_id, shape.operation)
             continue
-        by_name = {output.name: output for output in operation_.outputs}
+        by_name = {output.name: output for output in behind.outputs}
         outputs = tuple(
             (shown, node_outputs.output_of(by_name, name)) for shown, name in shape.outputs
         )
-        media = {given.name: given.kind for given in operation_.inputs}
-        slots = [_shape_slot(item, media) for item in shape.inputs]
+        media = {given.name: given.kind for given in behind.inputs}
         call = Call(
-            operation_,
-            slots,
+            behind,
+            [_shape_slot(item, media) for item in shape.inputs],
             outputs,
             why.get(shape.operation),
             shape.output_types,
             shape.gather,
             shape.saves,
         )
-        registered.append(
-            _register(call, shape.node_id, shape.display_name, shape.category, shape.node_id)
-        )
-    return [name for name in registered if name is not None]
+        node = _build(call, shape.node_id, shape.category)
+        yield NodeClass(shape.node_id, shape.display_name, node)
 
 
-def _category(operation_name: str) -> str:
-    return f"Kino/{operation_name.partition('.')[0]}"
+def register_operations(
+    operations: Mapping[str, Operation[..., Any]],
+    shapes: Iterable[NodeShape] = (),
+    unavailable: Mapping[str, Unavailable] | None = None,
+) -> list[str]:
+    """Make every operation a node, and every shape one; returns their ids.
 
-
-def _register(call: Call, node_id: str, display: str, category: str, title: str) -> str | None:
-    try:
-        register_node(node_id, _build(call, title, category), display)
-    except ValueError as error:
-        _log.warning("the node %s was left out: %s", node_id, error)
-        return None
-    return node_id
+    One node that cannot be made is logged and left out; the others are not affected.
+    """
+    registered = []
+    for each in classes(operations, shapes, unavailable):
+        try:
+            register_node(each.node_id, each.node, each.display_name)
+        except ValueError as error:
+            _log.warning("the node %s was left out: %s", each.node_id, error)
+        else:
+            registered.append(each.node_id)
+    return registered

@@ -11,7 +11,8 @@ of a `Plan`.
 from __future__ import annotations
 
 import time
-from collections.abc import Collection
+from collections.abc import Callable, Collection, Iterator
+from contextlib import contextmanager
 from typing import Any, Final
 
 from backend.bricks import _compat
@@ -19,6 +20,8 @@ from backend.bricks._comfy import module
 from backend.bricks.lane import Lane, Running
 
 PREVIEW_INTERVAL_S: Final = 0.25
+Steps = Callable[[float, float, Any, str], None]
+"""Gets value, total, preview and the node's id, as ComfyUI's hook does."""
 
 
 class GraphProgress:
@@ -83,6 +86,7 @@ class Hook:
         self._lane = lane
         self._previewed = 0.0
         self.graph: GraphProgress | None = None
+        self._told: Steps | None = None
         self.plan: Plan | None = None
 
     def install(self) -> None:
@@ -91,6 +95,15 @@ class Hook:
         utils.set_progress_bar_global_hook(self)
         # the bars that it draws besides would only fill the log
         utils.set_progress_bar_enabled(False)
+
+    @contextmanager
+    def watching(self, graph: GraphProgress, told: Steps | None = None) -> Iterator[None]:
+        """Within this block *graph* runs, and *told* hears each step of its nodes too."""
+        self.graph, self._told = graph, told
+        try:
+            yield
+        finally:
+            self.graph, self._told = None, None
 
     def __call__(
         self,
@@ -115,6 +128,8 @@ class Hook:
             node = node_id or _compat.executing_node()
             if node is not None:
                 self._register(node, value, total, preview)
+                if self._told is not None:
+                    self._told(value, total, preview, node)
             self.graph.step(float(value), float(total))
         if preview is not None:
             self._preview(running, preview)

@@ -6,15 +6,13 @@ Does not know: what a sampler does. (ComfyUI silently takes the first one for an
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Iterable, Sequence
 from itertools import pairwise
 from typing import Any
 
 from backend.bricks._comfy import module
 from backend.bricks.direct import verb
-from backend.bricks.wording import refusal
-from backend.errors import FieldError, InvalidParameters
+from backend.errors import FieldError, InvalidParameters, did_you_mean, refused
 
 
 def samplers() -> tuple[str, ...]:
@@ -41,9 +39,7 @@ def check(sampler: str, scheduler: str) -> None:
 
 def unknown(kind: str, name: str, known: Iterable[str]) -> str:
     """A sentence that says that there is no such name, and which ones are near."""
-    near = difflib.get_close_matches(name, list(known), 3)
-    hint = f"; did you mean {' or '.join(near)}?" if near else ""
-    return f"there is no {kind} {name!r}{hint}"
+    return f"there is no {kind} {name!r}{did_you_mean(name, list(known))}"
 
 
 def sample(
@@ -93,7 +89,7 @@ def sigmas_of(values: Sequence[float]) -> Any:
     two or more, not negative, falling all the way."""
     falling = all(high > low for high, low in pairwise(values))
     if len(values) < 2 or not falling or not values[-1] >= 0 or values[0] == float("inf"):
-        raise refusal("/sigmas", "sigmas", "two or more noise levels, falling all the way to >= 0")
+        raise refused("/sigmas", "sigmas", "two or more noise levels, falling all the way to >= 0")
     return module("torch").tensor(list(values), dtype=module("torch").float32)
 
 

@@ -1,6 +1,6 @@
 """What a process keeps after ComfyUI was booted in it.
 
-Knows: the finder, the server object that nodes talk to, the progress hook, and the facts.
+Knows: the finder, the server object that nodes talk to, the progress hook, the facts, the packs.
 Does not know: how a boot goes (`bricks.boot`), and what is run (`bricks.graph`).
 """
 
@@ -13,6 +13,8 @@ from dataclasses import asdict, dataclass
 from typing import Any, Final, TypeVar
 
 from backend.bricks._comfy import TreeFinder
+from backend.bricks.audience import Audience
+from backend.bricks.pack_report import Packs
 from backend.bricks.progress import Hook
 from backend.errors import ComfyUIIncompatible
 
@@ -50,12 +52,15 @@ class Session:
         server: Any,
         loop: asyncio.AbstractEventLoop,
         hook: Hook,
+        audience: Audience,
         info: Info,
     ) -> None:
         self.finder = finder
         self.server = server
         self.hook = hook
+        self.audience = audience
         self.info = info
+        self.packs = Packs()
         self._loop = loop
 
     def wait(self, work: Awaitable[R]) -> R:
@@ -75,11 +80,6 @@ class Session:
                 task.cancel()
             if left:
                 self._loop.run_until_complete(asyncio.gather(*left, return_exceptions=True))
-
-    def drain(self) -> None:
-        """Drop what nodes sent to ComfyUI's own web clients: this process has none."""
-        while not self.server.messages.empty():
-            self.server.messages.get_nowait()
 
 
 _session: Session | None = None

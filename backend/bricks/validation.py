@@ -10,7 +10,6 @@ one output works, and raises for a link into nowhere; hence the work on both sid
 from __future__ import annotations
 
 import copy
-import difflib
 from collections.abc import Collection, Iterator, Mapping
 from typing import Any, Final
 
@@ -18,7 +17,7 @@ from backend.bricks import _compat, checks, sampling, session
 from backend.bricks._comfy import module
 from backend.bricks.engine import Graph
 from backend.bricks.wording import without_paths
-from backend.errors import FieldError
+from backend.errors import FieldError, did_you_mean
 
 Prompt = dict[str, dict[str, Any]]
 NOTHING: Final = object()
@@ -84,8 +83,7 @@ def _unknown(start: str, found: type, given: dict[str, Any]) -> Iterator[str]:
         answered = any(name in group for group in raw.values())
         # a name with a dot belongs to an input that grows
         if "." not in name and not answered:
-            near = difflib.get_close_matches(name, named, n=1)
-            hint = f"; did you mean {near[0]!r}?" if near else ""
+            hint = did_you_mean(name, named)
             yield f"{start}: it has no input {name!r}, which is ignored{hint}"
 
 

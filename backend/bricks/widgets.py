@@ -78,13 +78,13 @@ class Answering(dict[str, Any]):
 
     def __init__(self, answered: Mapping[str, Any]) -> None:
         super().__init__()
-        self._answered = answered
+        self.answered = dict(answered)
 
     def __contains__(self, name: object) -> bool:
-        return super().__contains__(name) or name in self._answered
+        return super().__contains__(name) or name in self.answered
 
     def __missing__(self, name: str) -> Any:
-        return self._answered[name]
+        return self.answered[name]
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,4 +1,4 @@
-"""Messages made fit for a caller: no path, one line, not too long; and a refusal in one line.
+"""Messages made fit for a caller: no path, one line, not too long.
 
 Knows: what a path looks like.
 Does not know: which error a foreign message belongs to.
@@ -8,8 +8,6 @@ from __future__ import annotations
 
 import re
 from typing import Final
-
-from backend.errors import FieldError, InvalidParameters
 
 LONGEST: Final = 500
 
@@ -29,8 +27,3 @@ def without_paths(text: str) -> str:
     line = _QUOTED.sub(lambda found: f"{found[1]}{found[2] or 'a folder'}{found[1]}", line)
     line = _BARE.sub(lambda found: found[1] or "a folder", line)
     return line if len(line) <= LONGEST else line[: LONGEST - 1] + "…"
-
-
-def refusal(pointer: str, rule: str, told: str) -> InvalidParameters:
-    """An error for one broken rule; *told* is its sentence."""
-    return InvalidParameters(told, errors=[FieldError(pointer, rule, told)])

@@ -11,7 +11,7 @@ from typing import Annotated, Any
 
 import typer
 
-from backend.cli import assets, jobs, models, workflows
+from backend.cli import assets, batches, jobs, models, queue, workflows
 from backend.cli.command import Command
 from backend.cli.options import DAY_S, AsJson, Output, Timeout, Url, client, settings
 
@@ -23,6 +23,8 @@ application = typer.Typer(
     context_settings={"help_option_names": ["--help", "-h"]},
 )
 application.add_typer(jobs.commands, name="jobs")
+application.add_typer(batches.commands, name="batches")
+application.add_typer(queue.commands, name="queue")
 application.add_typer(assets.commands, name="assets")
 application.add_typer(models.commands, name="models")
 application.add_typer(workflows.commands, name="workflows")
@@ -94,6 +96,16 @@ def run(
         bool, typer.Option("--no-wait", help="Print the job's id and do not wait.")
     ] = False,
     timeout: Timeout = DAY_S,
+    sweep: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="NAME=VALUE,VALUE", help="A job for each value; several give every combination."
+        ),
+    ] = None,
+    priority: Annotated[int, typer.Option(min=-100, max=100, help="Higher runs first.")] = 0,
+    no_cache: Annotated[
+        bool, typer.Option("--no-cache", help="Work, even if an equal job's result is there.")
+    ] = False,
     url: Url = None,
     json: AsJson = False,
     asked_for_help: Annotated[
@@ -106,6 +118,7 @@ def run(
     file and passes its reference, also inside JSON:
     --mix='{"strips": [{"id": "drums", "source": "@drums.wav"}]}'. A text that begins with @ is
     written @@. Parameters that are called like an option stand after --.
+    --sweep=seed=1,2,3 --sweep='prompt=a cat,a dog' makes six jobs, a batch.
     Ctrl-C cancels the job.
     """
     from backend.cli import description, operations
@@ -123,7 +136,10 @@ def run(
             "Fetch the files later: `kino jobs wait JOB --output DIR`.",
         )
     else:
-        wanted = operations.Wanted(operation, context.args, params, output, not no_wait, timeout)
+        wanted = operations.Wanted(
+            *(operation, context.args, params, output, not no_wait, timeout),
+            *(sweep or (), priority, not no_cache),
+        )
         operations.run(client(context, url), wanted, json)
 
 

@@ -64,7 +64,9 @@ def from_problem(problem: Mapping[str, Any]) -> Failure:
     sentence = detail[:1].upper() + detail[1:]
     errors = problem.get("errors") or []
     if len(errors) == 1 and errors[0]["message"] in detail:
-        sentence = f"{sentence} (rule: {errors[0]['rule']})"
+        pointer = errors[0]["pointer"]
+        where = f"{pointer}, " if pointer and pointer not in detail else ""
+        sentence = f"{sentence} ({where}rule: {errors[0]['rule']})"
     elif errors:
         # the detail repeats the first of them
         head = sentence.partition(f": {errors[0]['pointer'] or '/'}: ")[0]

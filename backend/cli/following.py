@@ -11,11 +11,11 @@ import signal
 import threading
 import time
 import uuid
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from types import FrameType
 from typing import TYPE_CHECKING, Any, Final
 
-from backend.cli.client import ANSWER_S, segment
+from backend.cli.client import ANSWER_S
 from backend.cli.display import note
 from backend.cli.failure import Failure, Unreachable, from_problem
 
@@ -31,46 +31,56 @@ CANCEL_S: Final = 45.0
 """Longest wait for a cancelled job's end; a worker that does not listen is killed before."""
 
 PAUSE_S: Final = 0.25
+NO_HEADERS: Final[Mapping[str, str]] = {}
 Job = dict[str, Any]
+"""A job, or a batch: both have ``id``, ``operation``, ``state`` and ``links``."""
 
 
-def submit(client: Client, operation: str, params: dict[str, Any]) -> Job:
-    """Make a job. If the connection breaks, it is asked for again, and still made only once."""
-    headers = {"Idempotency-Key": f"kino-cli-{uuid.uuid4()}"}
-    path = f"/v1/operations/{segment(operation)}"
+def submit(
+    client: Client, path: str, body: dict[str, Any], headers: Mapping[str, str] = NO_HEADERS
+) -> Job:
+    """Make a job, or a batch. If the connection breaks, it is asked for again, and still made only
+    once."""
+    headers = {"Idempotency-Key": f"kino-cli-{uuid.uuid4()}", **headers}
     try:
-        job: Job = client.post(path, params, headers)
+        job: Job = client.post(path, body, headers)
     except Unreachable:
-        job = client.post(path, params, headers)
+        job = client.post(path, body, headers)
     return job
 
 
 def submit_and_follow(
-    client: Client, operation: str, params: dict[str, Any], bar: Bar, seconds: float
+    client: Client,
+    path: str,
+    body: dict[str, Any],
+    bar: Bar,
+    seconds: float,
+    headers: Mapping[str, str] = NO_HEADERS,
 ) -> Job:
-    """Run an operation; return the ended job.
+    """Make a job, or a batch; return it when it has ended.
 
-    Ctrl-C cancels the job, waits for its end, and then raises ``KeyboardInterrupt`` as usual.
+    Ctrl-C cancels it, waits for its end, and then raises ``KeyboardInterrupt`` as usual.
     """
     job: Job | None = None
     try:
         with _interrupts_held():
-            job = submit(client, operation, params)
+            job = submit(client, path, body, headers)
         return follow(client, job, bar, seconds)
     except KeyboardInterrupt:
         if job is not None:
-            _cancel(client, job["id"])
+            _cancel(client, job)
         raise
 
 
 def follow(client: Client, job: Job, bar: Bar, seconds: float) -> Job:
-    """Show a job's events until it has ended; return it as it is then.
+    """Show the events of a job, or a batch, until it has ended; return it as it is then.
 
     Raises `Failure` when *seconds* are over (the job goes on), `Unreachable` if the service stays
     away.
     """
     end = time.monotonic() + seconds
-    path, after, lost = f"/v1/jobs/{segment(job['id'])}", 0, None
+    path, after, lost = job["links"]["self"], 0, None
+    kind = "batches" if job["id"].startswith("bat_") else "jobs"
     while True:
         try:
             after = _listen(client, path, after, end, lambda e: bar.event(job["operation"], e))
@@ -82,12 +92,13 @@ def follow(client: Client, job: Job, bar: Bar, seconds: float) -> Job:
             lost = lost or time.monotonic()
             if time.monotonic() > min(lost + RECONNECT_S, end):
                 raise Unreachable(
-                    failure.sentence, f"The job is kept: see `kino jobs wait {job['id']}`."
+                    failure.sentence, f"It is kept: see `kino {kind} wait {job['id']}`."
                 ) from failure
         if time.monotonic() > end:
             raise Failure(
                 f"{job['id']} has not ended within {seconds:g} s and goes on",
-                f"See `kino jobs wait {job['id']}`, or cancel it: `kino jobs cancel {job['id']}`.",
+                f"See `kino {kind} wait {job['id']}`, or cancel it:"
+                f" `kino {kind} cancel {job['id']}`.",
             )
         time.sleep(PAUSE_S)
 
@@ -121,12 +132,14 @@ def require_success(job: Job, *, shown: bool) -> None:
     raise failure
 
 
-def _cancel(client: Client, job_id: str) -> None:
+def _cancel(client: Client, job: Job) -> None:
+    job_id, links = job["id"], job["links"]
     note(f"\nkino: cancelling {job_id} …")
-    path, end = f"/v1/jobs/{segment(job_id)}", time.monotonic() + CANCEL_S
-    job = client.ask("POST", f"{path}/cancel")
+    end = time.monotonic() + CANCEL_S
+    job = client.ask("POST", links["cancel"])
     while job["state"] not in ENDED and time.monotonic() < end:
-        job = client.get(path, wait=5)
+        time.sleep(PAUSE_S)
+        job = client.get(links["self"])
     note(f"kino: {job_id} {'is being cancelled' if job['state'] not in ENDED else job['state']}")
 
 

@@ -6,6 +6,7 @@ Does not know: this machine (``cli.machine``); the service may run on another.
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any, Final
 
@@ -25,6 +26,7 @@ def findings(client: Client) -> Iterator[Finding]:
     for each in said["workers"]:
         yield worker(each)
     yield comfyui(said["comfyui"])
+    yield from custom_nodes(client.get("/v1/system")["comfyui"].get("packs", []))
     plugins = client.get("/v1/plugins")["items"]
     yield from _absent("plugin", plugins, "plugins")
     yield from _absent("operation", client.get("/v1/operations")["items"], "operations")
@@ -52,6 +54,29 @@ def comfyui(said: Mapping[str, Any]) -> Finding:
         return Finding("ComfyUI", "ok", f"{said.get('version') or 'another version'} is loaded")
     stage = f", {said['stage']}" if said.get("stage") else ""
     return Finding("ComfyUI", "note", f"{state}{stage}")
+
+
+def custom_nodes(packs: list[dict[str, Any]]) -> Iterator[Finding]:
+    """Each pack that is not loaded, or not as a whole; and one line for the others."""
+    for pack in packs:
+        name = f"custom nodes {pack['name']}"
+        if pack["state"] in ("failed", "absent"):
+            yield Finding(name, "missing", pack["reason"], pack["remedy"])
+            continue
+        for each in pack["refused"]:
+            remedy = "Two packs that have the same names cannot be loaded together."
+            text = f"{each['what']} is refused: {each['reason']}"
+            yield Finding(name, "missing", text, remedy if "has a node" in text else "")
+        if pack["missing"]:
+            wanted = [each["requirement"] for each in pack["missing"]]
+            remedy = f"uv pip install {shlex.join(wanted)}"
+            yield Finding(name, "note", f"loaded, without {', '.join(wanted)}", remedy)
+    if packs:
+        loaded = [pack["name"] for pack in packs if pack["state"] == "loaded"]
+        others = [pack["name"] for pack in packs if pack["state"] == "not enabled"]
+        text = f"loaded: {', '.join(loaded) or 'none'}"
+        text += f"; not enabled: {', '.join(others)}" if others else ""
+        yield Finding("custom nodes", "ok", text)
 
 
 def _absent(kind: str, items: list[dict[str, Any]], plural: str) -> Iterator[Finding]:

@@ -33,6 +33,7 @@ def list_jobs(
         str | None, typer.Option(help="queued, running, succeeded, failed or cancelled.")
     ] = None,
     operation: Annotated[str | None, typer.Option(help="Only jobs of this operation.")] = None,
+    batch: Annotated[str | None, typer.Option(help="Only jobs of this batch.")] = None,
     metadata: Annotated[
         str | None, typer.Option(help="Only jobs with all pairs of this JSON object.")
     ] = None,
@@ -44,7 +45,7 @@ def list_jobs(
     from backend.cli import display
     from backend.cli.paging import pages
 
-    asked = {"state": state, "operation": operation, "metadata": metadata}
+    asked = {"state": state, "operation": operation, "batch": batch, "metadata": metadata}
     items = pages(client(context, url), "/v1/jobs", limit, asked)
     if json:
         display.as_json(items)
@@ -69,6 +70,8 @@ def _show(service: Client, job_id: str, json: bool) -> None:
     if json:
         display.as_json(job)
         return
+    if job["cached"]:
+        display.line(f"cached: the result is that of {job['leader']}")
     for name in ("id", "operation", "state", "attempt", "created", "started", "finished"):
         display.line(f"{name}: {'-' if job[name] is None else job[name]}")
     display.line(f"progress: {_percent(job['progress']) or '-'}")
@@ -110,6 +113,30 @@ def cancel(context: typer.Context, job: JobId, url: Url = None, json: AsJson = F
 def retry(context: typer.Context, job: JobId, url: Url = None, json: AsJson = False) -> None:
     """Run a failed or cancelled job again."""
     _change(client(context, url), job, "retry", json)
+
+
+@commands.command(cls=Command)
+def priority(
+    context: typer.Context,
+    job: JobId,
+    value: Annotated[
+        int, typer.Argument(metavar="PRIORITY", min=-100, max=100, help="Higher runs first.")
+    ],
+    url: Url = None,
+    json: AsJson = False,
+) -> None:
+    """Let a job that waits go sooner or later: kino jobs priority JOB -- -5"""
+    import json as jsons
+
+    from backend.cli import display
+
+    body = jsons.dumps({"priority": value}).encode()
+    headers = {"Content-Type": "application/json"}
+    changed = client(context, url).ask("PATCH", _path(job), body, headers=headers)
+    if json:
+        display.as_json(changed)
+    else:
+        display.line(f"{changed['id']}: {changed['state']}, priority {changed['priority']}")
 
 
 def _change(service: Client, job_id: str, how: str, json: bool) -> None:

@@ -16,7 +16,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from backend.bricks import identity
+from backend.bricks import identity, releases
 from backend.cli.display import size
 from backend.cli.finding import Finding
 
@@ -36,6 +36,7 @@ def findings(settings: Settings) -> Iterator[Finding]:
     yield python(sys.version_info[:2])
     yield packages()
     yield comfyui_tree(settings)
+    yield from model_folders(settings)
     yield data_folder(settings.data_dir)
     yield disk(settings.data_dir, settings.limits.disk_floor_bytes)
 
@@ -78,17 +79,31 @@ def comfyui_tree(settings: Settings, lock_file: Path = LOCK) -> Finding:
     if not (tree / "comfy").is_dir() or not (tree / "nodes.py").is_file():
         return Finding(name, "missing", f"there is none in {tree}", INSTALL)
     try:
-        lock = identity.read_lock(lock_file)
-        lines = identity.differences(tree, lock)
+        pin, lines = releases.match(tree, lock_file)
     except (OSError, ValueError) as error:
         return Finding(name, "missing", f"it cannot be verified: {error}", INSTALL)
+    how = "pinned" if pin.committed else "accepted"
     if not lines:
-        return Finding(name, "ok", f"{lock.version}, as pinned, in {tree}")
+        return Finding(name, "ok", f"{pin.lock.version}, as {how}, in {tree}")
     more = f", and {len(lines) - 1} more" if len(lines) > 1 else ""
-    text = f"not the pinned {lock.version}: {lines[0]}{more}"
+    text = f"not the {how} {pin.lock.version}: {lines[0]}{more}"
     if settings.comfyui.accept_modified:
         return Finding(name, "note", f"{text} (accepted by KINO_COMFYUI__ACCEPT_MODIFIED)")
     return Finding(name, "missing", text, VERIFY)
+
+
+def model_folders(settings: Settings) -> Iterator[Finding]:
+    """Each mistake in the settings of model folders; else one line with the folders."""
+    from backend.services.model_folders import ModelFolders
+
+    folders = ModelFolders(settings)
+    troubles = folders.troubles()
+    for trouble in troubles:
+        text = f"{trouble.setting}: {trouble.sentence} ({trouble.path})"
+        yield Finding("model folders", "missing", text, "Mend the setting, then start Kino again.")
+    if not troubles:
+        there = [str(root) for _, root in folders.roots if root.is_dir()]
+        yield Finding("model folders", "ok", ", ".join(there) or "none is there yet")
 
 
 def data_folder(folder: Path) -> Finding:

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from backend.cli import display, following, saving
+from backend.cli import batches, display, following, saving
 from backend.cli.client import segment
 from backend.cli.parameters import Parameters
 from backend.cli.progress import Bar
@@ -31,6 +31,15 @@ class Wanted:
     output: Path | None
     wait: bool
     timeout_s: float
+    sweep: Sequence[str] = ()
+    priority: int = 0
+    cache: bool = True
+
+    @property
+    def headers(self) -> dict[str, str]:
+        """What is said of the job besides its parameters."""
+        said = {"Kino-Priority": str(self.priority)} if self.priority else {}
+        return said if self.cache else {**said, "Kino-Cache": "no"}
 
 
 def list_all(client: Client, json: bool) -> None:
@@ -78,14 +87,25 @@ def run(client: Client, wanted: Wanted, json: bool) -> None:
             return uploaded[path]
 
         reader = Parameters(wanted.operation, schema, upload)
-        params = reader.read(wanted.words, wanted.params_file)
+        path = f"/v1/operations/{segment(wanted.operation)}"
+        body = reader.read(wanted.words, wanted.params_file)
+        headers = wanted.headers
+        if wanted.sweep:
+            path, headers = "/v1/batches", {}
+            body = {
+                "operation": wanted.operation,
+                "params": body,
+                "sweep": reader.sweep(wanted.sweep),
+                "priority": wanted.priority,
+                "cache": wanted.cache,
+            }
         if wanted.wait:
-            job = following.submit_and_follow(
-                client, wanted.operation, params, bar, wanted.timeout_s
-            )
+            job = following.submit_and_follow(client, path, body, bar, wanted.timeout_s, headers)
         else:
-            job = following.submit(client, wanted.operation, params)
-    if wanted.wait:
+            job = following.submit(client, path, body, headers)
+    if wanted.wait and wanted.sweep:
+        batches.show_results(client, job, wanted.output, json)
+    elif wanted.wait:
         show_result(client, job, wanted.output, json)
     elif json:
         display.as_json(job)

@@ -6,7 +6,6 @@ Does not know: ranges and other rules (the service checks them), and how a file 
 
 from __future__ import annotations
 
-import difflib
 import json
 import sys
 from collections.abc import Callable, Iterator, Sequence
@@ -15,6 +14,7 @@ from typing import Any, Final
 
 from backend.cli.failure import Misused
 from backend.cli.schema import Part, Schema
+from backend.errors import near_names
 
 Upload = Callable[[Path], str]
 """Stores a file; returns its reference."""
@@ -45,6 +45,26 @@ class Parameters:
             raise Misused("the JSON is nested too deeply") from error
         return params
 
+    def sweep(self, words: Sequence[str]) -> dict[str, list[Any]]:
+        """The values that each ``name=value,value`` gives, or ``name=[JSON]``; a name that begins
+        with ``/`` leads into a parameter."""
+        found: dict[str, list[Any]] = {}
+        for word in words:
+            name, equals, text = word.partition("=")
+            if not equals or not name:
+                raise Misused(f"--sweep={word!r}: it is written --sweep NAME=VALUE,VALUE")
+            values = parse(text)
+            if name.startswith("/"):
+                read = [_plain(piece) for piece in text.split(",")]
+            else:
+                name, _ = self._named(name, "")
+                part = self._schema.properties[name]
+                read = [self._one(name, piece, part) for piece in text.split(",")]
+            if name in found:
+                raise Misused(f"--sweep names {name} twice")
+            found[name] = values if isinstance(values, list) else read
+        return found
+
     def _named(self, word: str, value: str | None) -> tuple[str, str | None]:
         """The parameter that an option names; ``--no-mute`` is ``--mute=false``."""
         name, properties = word.replace("-", "_"), self._schema.properties
@@ -53,8 +73,8 @@ class Parameters:
         positive = name.removeprefix("no_")
         if value is None and "boolean" in self._schema.types(properties.get(positive)):
             return positive, "false"
-        near = difflib.get_close_matches(name, list(properties), n=1)
-        hint = f"Did you mean {option(near[0])}?" if near else None
+        near = near_names(name, list(properties), most=1)
+        hint = f"Did you mean {option(near)}?" if near else None
         raise Misused(
             f"{self._operation} has no parameter --{word}",
             hint or f"See `kino describe {self._operation}`.",
@@ -142,6 +162,12 @@ def _is_plain(parsed: Any, types: set[str]) -> bool:
         return "object" in types
     is_number = isinstance(parsed, int | float) and not isinstance(parsed, bool)
     return is_number and bool(types & _NUMBERS)
+
+
+def _plain(text: str) -> Any:
+    """A JSON value, else the text itself."""
+    value = parse(text)
+    return text if value is NO_JSON else value
 
 
 def option(name: str) -> str:

@@ -124,7 +124,7 @@ def validate(
     with Bar(not json) as bar:
         job = following.submit_and_follow(
             service,
-            DESCRIBE,
+            f"/v1/operations/{DESCRIBE}",
             {"workflow": document, "bypass_missing": bypass_missing},
             bar,
             DESCRIBING_S,

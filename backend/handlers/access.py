@@ -28,10 +28,11 @@ OPEN_PATHS: Final = frozenset({"/healthz"})
 MISDIRECTED: Final = 421
 _HOST: Final = re.compile(r"(\[[0-9a-fA-F:.]+\]|[^:\[\]/@\s]+)(?::(\d{1,5}))?")
 _KEY: Final = re.compile(r"([A-Za-z0-9][A-Za-z0-9._-]*):([0-9a-fA-F]{64})")
-_ALLOW_METHODS: Final = "GET, HEAD, POST, PUT, DELETE"
+_ALLOW_METHODS: Final = "GET, HEAD, POST, PUT, PATCH, DELETE"
 _ALLOW_HEADERS: Final = (
-    "Authorization, Content-Type, Content-Digest, Idempotency-Key, Kino-Metadata, Kino-Priority, "
-    "Last-Event-ID, If-None-Match, Mcp-Protocol-Version, Mcp-Session-Id, Range"
+    "Authorization, Content-Type, Content-Digest, Idempotency-Key, Kino-Cache, Kino-Metadata, "
+    "Kino-Priority, Kino-Timeout, Last-Event-ID, If-None-Match, Mcp-Protocol-Version, "
+    "Mcp-Session-Id, Range"
 )
 _EXPOSE_HEADERS: Final = (
     "Accept-Ranges, Content-Disposition, Content-Range, ETag, Location, Request-Id, Retry-After"

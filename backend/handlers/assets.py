@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Final
 from aiohttp import BodyPartReader, hdrs, web
 from aiohttp.multipart import content_disposition_filename, parse_content_disposition
 
-from backend.errors import AssetTooLarge, FieldError, InvalidParameters, MalformedRequest
+from backend.errors import AssetTooLarge, MalformedRequest, refused
 from backend.handlers import body
 from backend.handlers.content import send
 from backend.handlers.keys import ASSETS, SETTINGS
@@ -57,13 +57,14 @@ async def _receive_raw(request: web.Request, asked: str | None) -> Asset:
 async def _receive_form(request: web.Request, asked: str | None) -> Asset:
     limit = request.app[SETTINGS].limits.upload_bytes
     if (request.content_length or 0) > limit + FRAMING:
-        raise AssetTooLarge(f"an upload may have {limit} bytes", extra={"limit": limit})
+        told = f"an upload may have {limit} bytes (limit upload_bytes)"
+        raise AssetTooLarge(told, rule="upload_bytes", extra={"limit": limit})
     form, part = await body.first_part(request)
     if not isinstance(part, BodyPartReader):
         raise MalformedRequest(body.BROKEN_FORM)
     given = _named(part.headers.get(hdrs.CONTENT_DISPOSITION, ""))
     if given is None:
-        raise _rule("/file", "missing", "the form holds one field, and it is a file")
+        raise refused("/file", "missing", "the form holds one field, and it is a file")
     if part.headers.get("Content-Transfer-Encoding", "binary").lower() not in ("binary", "8bit"):
         raise MalformedRequest("a part with a Content-Transfer-Encoding is not accepted")
     return await request.app[ASSETS].receive(
@@ -82,10 +83,6 @@ def _named(header: str) -> str | None:
             return content_disposition_filename(parse_content_disposition(header)[1])
         except RuntimeWarning as warning:
             raise MalformedRequest("the Content-Disposition header is broken") from warning
-
-
-def _rule(pointer: str, rule: str, message: str) -> InvalidParameters:
-    return InvalidParameters(f"{pointer}: {message}", errors=[FieldError(pointer, rule, message)])
 
 
 async def list_assets(request: web.Request) -> web.Response:

@@ -8,17 +8,20 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from aiohttp import HttpVersion11, hdrs, web
+from pydantic import ValidationError
 
 from backend.errors import MalformedRequest, RequestRefused
 from backend.handlers.keys import SETTINGS
 from backend.handlers.problems import problem_response, refusal
-from backend.operations import read_json
+from backend.operations import Model, invalid, read_json
 
 if TYPE_CHECKING:
     from aiohttp import BodyPartReader, MultipartReader
+
+M = TypeVar("M", bound=Model)
 JSON: Final = "application/json"
 JSON_DEADLINE_S: Final = 30.0
 CHUNK: Final = 256 * 1024
@@ -48,14 +51,29 @@ async def read_object(request: web.Request) -> bytes:
 
     Raises 400, 408, 413 or 415.
     """
+    if request.content_type != JSON or (request.charset or "utf-8").lower() != "utf-8":
+        raise RequestRefused(415, "the body must be sent as Content-Type: application/json")
+    return await _read(request)
+
+
+async def read_any_object(request: web.Request) -> dict[str, Any]:
+    """The JSON object of a client that may call it by another type, as ComfyUI's clients do; an
+    absent body is ``{}``. Raises 400, 408, 413 or 415."""
+    body = await _read(request)
+    value = read_json(body) if body else {}
+    if not isinstance(value, dict):
+        raise MalformedRequest("the body is not a JSON object")
+    return value
+
+
+async def _read(request: web.Request) -> bytes:
     limit = request.app[SETTINGS].limits.json_bytes
     too_large = RequestRefused(
         413,
-        f"a JSON body may have {limit} bytes; upload files to /v1/assets",
+        f"a JSON body may have {limit} bytes (limit json_bytes); media are uploaded to /v1/assets",
+        remedy="An operator raises it with KINO_LIMITS__JSON_BYTES.",
         extra={"limit": limit},
     )
-    if request.content_type != JSON or (request.charset or "utf-8").lower() != "utf-8":
-        raise RequestRefused(415, "the body must be sent as Content-Type: application/json")
     refuse_encoding(request)
     if (request.content_length or 0) > limit:
         raise too_large
@@ -72,6 +90,16 @@ async def read_object(request: web.Request) -> bytes:
     except GONE as error:
         raise MalformedRequest(BROKEN_OFF) from error
     return bytes(body)
+
+
+async def read_model(request: web.Request, model: type[M]) -> M:
+    """The JSON body as *model*. Raises 400 or 422 besides."""
+    raw = await read_object(request)
+    read_json(raw)
+    try:
+        return model.model_validate_json(raw)
+    except ValidationError as error:
+        raise invalid(error, "The body breaks a rule") from error
 
 
 async def read_value(request: web.Request) -> Any:

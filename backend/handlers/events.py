@@ -1,4 +1,4 @@
-"""A job's events as a stream (server-sent events), from any number on.
+"""Events of a job or a batch as a stream, from any number on: server-sent, or over a WebSocket.
 
 Knows: ``id:`` lines, ``Last-Event-ID``, heartbeats, and that a client may not read.
 Does not know: how events are numbered and kept.
@@ -9,12 +9,14 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import AsyncGenerator
+from contextlib import aclosing
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from aiohttp import web
 
 from backend.errors import UnknownName
+from backend.handlers import event_socket
 from backend.handlers.keys import EVENTS, JOBS
 from backend.handlers.query import After, Nothing, Resume, read_headers, read_query
 from backend.handlers.sending import leaving
@@ -23,51 +25,62 @@ if TYPE_CHECKING:
     from backend.services.event import Event
 
 HEARTBEAT_S: Final = 15.0
+HEARTBEAT: Final = b": the service lives\n\n"
 STALLED_S: Final = 20.0
 """A client that takes nothing for so long is closed; it may come back with its last number."""
 
 
 async def follow(request: web.Request) -> web.StreamResponse:
-    """Replay the events after ``Last-Event-ID`` or ``after``, then follow until the job's end.
+    """The events of a job; see `stream`."""
+    job = request.app[JOBS].get(request.match_info["id"])
+    return await stream(request, job.id, has_ended=job.has_ended)
 
-    204 if the job has ended and nothing is left to replay: browsers then stop to reconnect.
+
+async def stream(request: web.Request, job_id: str, *, has_ended: bool) -> web.StreamResponse:
+    """Replay the events of a job or a batch after ``Last-Event-ID`` or ``after``, then follow until
+    its end; over a WebSocket if the client asks for one.
+
+    204 if it has ended and nothing is left to replay: browsers then stop to reconnect.
     """
     after = read_query(request, After).after
     last_seen = read_headers(request, Resume).last_event_id
     after = after if last_seen is None else last_seen
-    job = request.app[JOBS].get(request.match_info["id"])
-    if job.has_ended and not request.app[EVENTS].replay(job.id, after):
+    if event_socket.is_asked_for(request):
+        return await event_socket.forward(request, followed(request, job_id, after), as_json)
+    if has_ended and not request.app[EVENTS].replay(job_id, after):
         return web.Response(status=204)
     response = web.StreamResponse(
         headers={"Content-Type": "text/event-stream", "X-Accel-Buffering": "no"}
     )
     await response.prepare(request)
     with leaving(request):
-        await _forward(request, response, job.id, after)
+        async with aclosing(followed(request, job_id, after)) as events:
+            async for event in events:
+                async with asyncio.timeout(STALLED_S):
+                    await response.write(HEARTBEAT if event is None else write_event(event))
         async with asyncio.timeout(STALLED_S):
             await response.write_eof()
     return response
 
 
-async def _forward(
-    request: web.Request, response: web.StreamResponse, job_id: str, after: int
-) -> None:
-    """Write events until the stream ends: with the job, or because the service stops."""
+async def followed(request: web.Request, job_id: str, after: int) -> AsyncGenerator[Event | None]:
+    """The events of a job after a number, until the stream ends: with the job, or because the
+    service stops. ``None`` whenever nothing happened for `HEARTBEAT_S`."""
     stream = request.app[EVENTS].stream(job_id, after)
     step: asyncio.Future[Event] | None = None
     try:
         while True:
             step = step or asyncio.ensure_future(anext(stream))
             await asyncio.wait((step,), timeout=HEARTBEAT_S)
-            line = b": the service lives\n\n"
-            if step.done():
-                try:
-                    line = write_event(step.result())
-                except StopAsyncIteration:
-                    return
-                step = None
-            async with asyncio.timeout(STALLED_S):
-                await response.write(line)
+            if not step.done():
+                yield None
+                continue
+            try:
+                event = step.result()
+            except StopAsyncIteration:
+                return
+            step = None
+            yield event
     finally:
         if step is not None:
             step.cancel()
@@ -76,11 +89,16 @@ async def _forward(
             await stream.aclose()  # leaves the list of followers now, not when collected
 
 
-def write_event(event: Event) -> bytes:
-    """One event in the form of server-sent events."""
+def as_json(event: Event) -> dict[str, Any]:
+    """One event as it is sent."""
     time = datetime.fromtimestamp(event.time, UTC).isoformat(timespec="milliseconds")
     data = {"seq": event.seq, "type": event.type, "time": time.replace("+00:00", "Z")}
-    text = json.dumps({**data, **event.data}, allow_nan=False)
+    return {**data, **event.data}
+
+
+def write_event(event: Event) -> bytes:
+    """One event in the form of server-sent events."""
+    text = json.dumps(as_json(event), allow_nan=False)
     return f"id: {event.seq}\nevent: {event.type}\ndata: {text}\n\n".encode()
 
 

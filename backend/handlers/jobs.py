@@ -1,6 +1,6 @@
-"""Jobs over HTTP: list, look, cancel, retry, delete, and fetch what they made.
+"""Jobs over HTTP: list, look, change, cancel, retry, delete, and fetch what they made.
 
-Knows: the routes, filters and cursors.
+Knows: the routes, filters, cursors, and what of a job may be changed.
 Does not know: how a job runs.
 """
 
@@ -8,10 +8,12 @@ from __future__ import annotations
 
 from aiohttp import web
 
+from backend.handlers import body
 from backend.handlers.content import send
 from backend.handlers.keys import ASSETS, JOBS
 from backend.handlers.operations import present
 from backend.handlers.query import JobFilter, Nothing, Wait, read_metadata, read_query
+from backend.handlers.shapes import JobChange
 
 
 async def list_jobs(request: web.Request) -> web.Response:
@@ -19,6 +21,7 @@ async def list_jobs(request: web.Request) -> web.Response:
     page = request.app[JOBS].list(
         state=asked.state,
         operation=asked.operation,
+        batch=asked.batch,
         cursor=asked.cursor,
         limit=asked.limit,
         metadata=read_metadata(asked.metadata, "/query/metadata"),
@@ -33,6 +36,14 @@ async def show_job(request: web.Request) -> web.Response:
     wait = read_query(request, Wait).wait
     jobs, job_id = request.app[JOBS], request.match_info["id"]
     return present(await jobs.wait(job_id, wait) if wait else jobs.get(job_id))
+
+
+async def change_job(request: web.Request) -> web.Response:
+    """Another priority for a job that waits."""
+    read_query(request, Nothing)
+    change = await body.read_model(request, JobChange)
+    job = await request.app[JOBS].set_priority(request.match_info["id"], change.priority)
+    return present(job)
 
 
 async def cancel_job(request: web.Request) -> web.Response:
@@ -61,6 +72,7 @@ def routes() -> list[web.RouteDef]:
     return [
         web.get("/v1/jobs", list_jobs),
         web.get("/v1/jobs/{id}", show_job),
+        web.patch("/v1/jobs/{id}", change_job, expect_handler=body.continue_later),
         web.delete("/v1/jobs/{id}", delete_job),
         web.post("/v1/jobs/{id}/cancel", cancel_job),
         web.post("/v1/jobs/{id}/retry", retry_job),

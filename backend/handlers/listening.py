@@ -41,17 +41,27 @@ def check(settings: Settings) -> None:
 
 def bind(settings: Settings) -> list[socket.socket]:
     """The sockets to listen on; port 0 takes a free one. Raises `CannotListen`."""
+    return _bind(settings, settings.port, "KINO_PORT")
+
+
+def bind_stock(settings: Settings) -> list[socket.socket]:
+    """The sockets of ComfyUI's own API, where it is asked for. Raises `CannotListen`."""
+    port = settings.comfyui.port
+    return [] if port is None else _bind(settings, port, "KINO_COMFYUI__PORT")
+
+
+def _bind(settings: Settings, port: int, variable: str) -> list[socket.socket]:
     try:
         found = socket.getaddrinfo(
-            settings.host, settings.port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
+            settings.host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
         )
         sockets = [_bound(family, address) for family, _, _, _, address in found[:1]]
     except OSError as error:
-        remedy = "Choose another with KINO_PORT."
+        remedy = f"Choose another with {variable}."
         if error.errno == errno.EADDRINUSE:
-            raise CannotListen(f"port {settings.port} is in use. {remedy}") from error
+            raise CannotListen(f"port {port} is in use. {remedy}") from error
         if error.errno == errno.EACCES:
-            raise CannotListen(f"port {settings.port} may not be used. {remedy}") from error
+            raise CannotListen(f"port {port} may not be used. {remedy}") from error
         raise CannotListen(
             f"KINO_HOST={settings.host} is no address of this machine. Choose another."
         ) from error

@@ -14,7 +14,7 @@ from pydantic import TypeAdapter
 from backend.handlers import shapes
 from backend.handlers.keys import ACCESS, CATALOGUE
 from backend.handlers.paths import BINARY, FIXED, Path
-from backend.handlers.query import Nothing, Query, Submission, Wait, read_query
+from backend.handlers.query import Nothing, Query, Run, Submission, read_query
 from backend.handlers.system import kino_version
 
 if TYPE_CHECKING:
@@ -95,7 +95,7 @@ def _run(operation: Operation[..., Any], schemas: dict[str, Schema]) -> Schema:
         "tags": [operation.name.split(".", maxsplit=1)[0]],
         "summary": operation.summary,
         "description": operation.description,
-        "parameters": _parameters(Wait, "query") + _parameters(Submission, "header"),
+        "parameters": _parameters(Run, "query") + _parameters(Submission, "header"),
         "requestBody": {
             "required": required,
             "content": {"application/json": {"schema": schemas[operation.name]}},

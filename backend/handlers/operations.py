@@ -15,8 +15,8 @@ from backend.handlers.keys import CATALOGUE, JOBS, REGISTRY
 from backend.handlers.problems import problem_answer
 from backend.handlers.query import (
     Nothing,
+    Run,
     Submission,
-    Wait,
     read_headers,
     read_metadata,
     read_query,
@@ -43,8 +43,10 @@ async def describe_operation(request: web.Request) -> web.Response:
 
 async def run_operation(request: web.Request) -> web.Response:
     """Submit a job. If it ends within ``wait`` seconds: 200 with the job, or its problem if it
-    failed, under the problem's own status; else 202 with the job as it is."""
-    wait = read_query(request, Wait).wait
+    failed, under the problem's own status; else 202 with the job as it is. A job whose work was
+    done already has ended: 200."""
+    asked = read_query(request, Run)
+    wait = asked.wait
     headers = read_headers(request, Submission)
     metadata = read_metadata(headers.metadata, "/headers/Kino-Metadata")
     operation = request.app[REGISTRY].get(request.match_info["name"]).operation
@@ -54,12 +56,14 @@ async def run_operation(request: web.Request) -> web.Response:
         idempotency_key=headers.idempotency_key,
         priority=headers.priority,
         metadata=metadata,
+        timeout_s=headers.timeout_s,
+        cache=asked.cache and headers.cache == "yes",
     )
     if wait and not job.has_ended:
         job = await request.app[JOBS].wait(job.id, wait)
     if wait and job.state == "failed":
         return failure(job)
-    return present(job, 200 if wait and job.has_ended else 202)
+    return present(job, 200 if job.has_ended and (wait or job.cached) else 202)
 
 
 def present(job: Job, status: int = 200) -> web.Response:

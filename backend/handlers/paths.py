@@ -16,15 +16,19 @@ from backend.handlers import shapes
 from backend.handlers.query import (
     After,
     AssetFilter,
+    Cursor,
     FileName,
     JobFilter,
+    ModelFilter,
     Nothing,
     Query,
     Resume,
+    Retriable,
     Storing,
     Version,
     Wait,
 )
+from backend.services.sweeps import BatchRequest
 
 BINARY: Final[dict[str, Any]] = {"schema": {"type": "string", "format": "binary"}}
 ANY: Final = "application/octet-stream"
@@ -37,6 +41,10 @@ UPLOAD: Final[dict[str, Any]] = {
             "properties": {"file": {"type": "string", "format": "binary"}},
         }
     },
+}
+BATCH: Final[dict[str, Any]] = {"application/json": {"schema": BatchRequest.model_json_schema()}}
+CHANGE: Final[dict[str, Any]] = {
+    "application/json": {"schema": {"$ref": "#/components/schemas/JobChange"}}
 }
 MESSAGE: Final[dict[str, Any]] = {"application/json": {"schema": {"type": "object"}}}
 
@@ -69,8 +77,10 @@ class Path:
 
 
 _JOB: Final = "/v1/jobs/{id}"
+_BATCH: Final = "/v1/batches/{id}"
 _ASSET: Final = "/v1/assets/{id}"
 _OPERATIONS: Final = "/v1/operations"
+_MODEL: Final = "/v1/models/{kind}/{name}"
 _WORKFLOW: Final = "/v1/workflows/{name}"
 
 FIXED: Final = (
@@ -82,18 +92,39 @@ FIXED: Final = (
          shapes.JobPage, query=JobFilter, problems=(400, 422)),
     Path("get", _JOB, "get_job", "One job, or wait for its end.", "The job.", shapes.Job,
          query=Wait, problems=(404, 422)),
+    Path("patch", _JOB, "change_job", "Change the priority of a job that waits.", "The job.",
+         shapes.Job, problems=(400, 404, 408, 409, 413, 415, 422), body=CHANGE),
     Path("delete", _JOB, "delete_job", "Forget a job that has ended.", "Deleted.",
          status=204, problems=(404, 409)),
     Path("post", _JOB + "/cancel", "cancel_job", "Ask a job to stop.", "The job.", shapes.Job),
     Path("post", _JOB + "/retry", "retry_job", "Run a job that failed once more.", "The job.",
          shapes.Job, status=202, problems=(404, 409)),
     Path("get", _JOB + "/events", "follow_job", "The job's events, replayed and live.",
-         "Server-sent events.", media_type="text/event-stream", query=After, headers=Resume,
-         problems=(404, 422)),
+         "Server-sent events; with Upgrade: websocket the same events, each as one JSON text.",
+         media_type="text/event-stream", query=After, headers=Resume, problems=(404, 422)),
     Path("get", _JOB + "/preview", "get_preview", "The newest preview of a running job.",
          "A JPEG.", media_type="image/jpeg"),
     Path("get", _JOB + "/outputs/{name}", "get_output", "A file that a job made.", "The file.",
          media_type=ANY, problems=(404, 416)),
+    Path("post", "/v1/batches", "submit_batch", "Make many jobs at once, or none.",
+         "The batch that this key made before; 201 for a new one.", shapes.Batch,
+         headers=Retriable, problems=(400, 404, 408, 409, 413, 415, 422, 429, 503, 507),
+         body=BATCH),
+    Path("get", "/v1/batches", "list_batches", "Batches, newest first.", "A page of batches.",
+         shapes.BatchPage, query=Cursor, problems=(422,)),
+    Path("get", _BATCH, "get_batch", "One batch: its counts and how far it is.", "The batch.",
+         shapes.Batch),
+    Path("post", _BATCH + "/cancel", "cancel_batch", "Cancel all jobs of a batch.", "The batch.",
+         shapes.Batch),
+    Path("get", _BATCH + "/events", "follow_batch", "The batch's events, replayed and live.",
+         "Server-sent events; with Upgrade: websocket the same events, each as one JSON text.",
+         media_type="text/event-stream", query=After, headers=Resume, problems=(404, 422)),
+    Path("get", "/v1/queue", "get_queue", "Whether the queue is paused.", "The queue.",
+         shapes.QueueState, problems=()),
+    Path("post", "/v1/queue/pause", "pause_queue", "Begin no more jobs.", "The queue.",
+         shapes.QueueState, problems=()),
+    Path("post", "/v1/queue/resume", "resume_queue", "Begin jobs again.", "The queue.",
+         shapes.QueueState, problems=()),
     Path("post", "/v1/assets", "upload_asset", "Upload one file.", "The asset.", shapes.Asset,
          status=201, query=FileName, problems=(400, 408, 413, 415, 422, 507), body=UPLOAD),
     Path("get", "/v1/assets", "list_assets", "Assets, newest first.", "A page of assets.",
@@ -119,6 +150,15 @@ FIXED: Final = (
          "What a run with these parameters would be.", "The graph, and where each value came from.",
          shapes.ResolvedWorkflow, query=Version, problems=(400, 404, 408, 413, 415, 422),
          body=MESSAGE),
+    Path("get", "/v1/models", "list_models", "Model files that are here, and such as are wanted.",
+         "A page of models.", shapes.ModelPage, query=ModelFilter, problems=(422, 504)),
+    Path("get", _MODEL, "get_model", "One model file; its name may lead into folders.",
+         "The model.", shapes.ModelDetails, problems=(404, 504)),
+    Path("post", _MODEL + "/hash", "hash_model", "Work out the SHA-256 of a model file.",
+         "The hash; 202 if it takes longer.", shapes.ModelHash, query=Wait,
+         problems=(404, 422, 429, 504)),
+    Path("delete", _MODEL + "/hash", "cancel_hash", "Stop working out a SHA-256.", "Stopped.",
+         status=204, problems=(404, 504)),
     Path("get", "/v1/plugins", "list_plugins", "Every plugin, and why any is absent.",
          "All plugins.", shapes.Report, problems=()),
     Path("get", "/v1/system", "get_system", "Versions, workers, devices, queue and disk.",

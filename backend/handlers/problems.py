@@ -21,6 +21,7 @@ from backend.errors import (
     UnknownName,
     problem_classes,
 )
+from backend.handlers import comfy_envelope
 from backend.handlers.keys import REQUEST_ID
 from backend.services.identifiers import incident_id
 
@@ -100,6 +101,8 @@ async def problems(request: web.Request, handler: Handler) -> web.StreamResponse
         if request.transport is not None:
             request.transport.abort()
         raise ConnectionError(problem.detail)
+    if request.path.startswith(comfy_envelope.PREFIX):
+        return comfy_envelope.respond(problem, **headers)
     return problem_response(problem, **headers)
 
 

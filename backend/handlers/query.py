@@ -9,13 +9,14 @@ from __future__ import annotations
 from typing import Annotated, Any, Final, Literal, TypeVar
 
 from aiohttp import web
-from annotated_types import Ge, Le, MaxLen
+from annotated_types import Ge, Gt, Le, MaxLen
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from backend.errors import FieldError, InvalidParameters
+from backend.errors import FieldError, InvalidParameters, refused
 from backend.operations import read_json
 
 MAX_WAIT_S: Final = 600.0
+LONGEST_RUN_S: Final = 86_400.0
 METADATA_BYTES: Final = 4096
 MAX_NUMBER: Final = 2**53 - 1
 """Of an event; what every JSON reader takes."""
@@ -38,6 +39,14 @@ class Wait(Query):
     )
 
 
+class Run(Wait):
+    """The query of a submit."""
+
+    cache: bool = Field(
+        True, description="false: work, even if the result of an equal job is there."
+    )
+
+
 class Submission(Query):
     """Headers of a submit."""
 
@@ -50,10 +59,29 @@ class Submission(Query):
     priority: Annotated[int, Ge(-100), Le(100)] = Field(
         0, alias="Kino-Priority", description="Higher runs first."
     )
+    timeout_s: Annotated[float, Gt(0), Le(LONGEST_RUN_S)] | None = Field(
+        None,
+        alias="Kino-Timeout",
+        description="Seconds after which a run is ended, where the operation allows more.",
+    )
+    cache: Literal["yes", "no"] = Field(
+        "yes", alias="Kino-Cache", description="no: as the query cache=false."
+    )
     metadata: Annotated[str, MaxLen(METADATA_BYTES)] | None = Field(
         None,
         alias="Kino-Metadata",
         description="A JSON object of at most 4 KiB; echoed on the job and usable as a filter.",
+    )
+
+
+class Retriable(Query):
+    """The header that makes a submit safe to repeat."""
+
+    idempotency_key: Annotated[str, MaxLen(255)] | None = Field(
+        None,
+        alias="Idempotency-Key",
+        min_length=1,
+        description="The same key with the same body gives the same batch.",
     )
 
 
@@ -69,6 +97,7 @@ class JobFilter(Cursor):
     operation: Annotated[str, MaxLen(200)] | None = Field(
         None, description="Only jobs of this operation."
     )
+    batch: Annotated[str, MaxLen(200)] | None = Field(None, description="Only jobs of this batch.")
     metadata: Annotated[str, MaxLen(METADATA_BYTES)] | None = Field(
         None, description="Only jobs whose metadata hold all pairs of this JSON object."
     )
@@ -76,6 +105,27 @@ class JobFilter(Cursor):
 
 class AssetFilter(Cursor):
     kind: Annotated[str, MaxLen(40)] | None = Field(None, description="Only assets of this kind.")
+
+
+class ModelFilter(Cursor):
+    cursor: Annotated[str, MaxLen(8000)] | None = Field(
+        None, description="next_cursor of the page before."
+    )
+    q: Annotated[str, MaxLen(200)] | None = Field(
+        None, description="Words of its name, or of what wants it."
+    )
+    kind: Annotated[str, MaxLen(200)] | None = Field(
+        None, description="Only this kind: checkpoints, loras …"
+    )
+    architecture: Annotated[str, MaxLen(40)] | None = Field(
+        None, description="Only files that are here and of this architecture: sdxl, flux-dev …"
+    )
+    installed: bool | None = Field(
+        None, description="Only files that are here, or only such as are wanted and missing."
+    )
+    source: Literal["file", "plugin", "workflow", "catalogue"] | None = Field(
+        None, description="Only files, or only what this one wants."
+    )
 
 
 class After(Query):
@@ -116,7 +166,7 @@ def read_query(request: web.Request, model: type[Q]) -> Q:
     given: dict[str, str] = {}
     for name, value in request.query.items():
         if name in given:
-            raise _broken("/query/" + name, "duplicate", "the parameter stands twice")
+            raise refused("/query/" + name, "duplicate", "the parameter stands twice")
         given[name] = value
     return _read(given, model, "/query")
 
@@ -127,7 +177,7 @@ def read_headers(request: web.Request, model: type[Q]) -> Q:
     for field in model.model_fields.values():
         values = request.headers.getall(str(field.alias), [])
         if len(values) > 1:
-            raise _broken(f"/headers/{field.alias}", "duplicate", "the header stands twice")
+            raise refused(f"/headers/{field.alias}", "duplicate", "the header stands twice")
         if values:
             given[str(field.alias)] = values[0]
     return _read(given, model, "/headers")
@@ -139,14 +189,14 @@ def read_metadata(text: str | None, pointer: str) -> dict[str, Any] | None:
         return None
     value = read_json(text.encode("utf-8", "surrogateescape"))
     if not isinstance(value, dict):
-        raise _broken(pointer, "dict_type", "metadata are a JSON object")
+        raise refused(pointer, "dict_type", "metadata are a JSON object")
     return value
 
 
 def _read(given: dict[str, str], model: type[Q], pointer: str) -> Q:
     for name, value in given.items():
         if "\x00" in value:
-            raise _broken(f"{pointer}/{name}", "null_character", "a null character is not accepted")
+            raise refused(f"{pointer}/{name}", "null_character", "a null character is not accepted")
     try:
         return model.model_validate(given)
     except ValidationError as error:
@@ -160,7 +210,3 @@ def _read(given: dict[str, str], model: type[Q], pointer: str) -> Q:
         ]
         first = f"{found[0].pointer}: {found[0].message}"
         raise InvalidParameters(f"The request breaks a rule: {first}", errors=found) from error
-
-
-def _broken(pointer: str, rule: str, message: str) -> InvalidParameters:
-    return InvalidParameters(f"{pointer}: {message}", errors=[FieldError(pointer, rule, message)])

@@ -6,11 +6,13 @@ Does not know: how they are made; ``tests/handlers`` checks real answers against
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
+from annotated_types import Ge, Le
 from pydantic import BaseModel, ConfigDict, Field
 
 from backend.handlers.query import JobState
+from backend.operations import Model
 
 
 class Shape(BaseModel):
@@ -84,6 +86,9 @@ class Job(Shape):
     started: str | None
     finished: str | None
     execution_s: float | None
+    cached: bool = Field(description="The result is that of an equal job.")
+    leader: str | None = Field(description="The equal job whose work this one shares.")
+    batch: str | None
     error: Problem | None
     result: dict[str, Any] | None
     links: dict[str, str]
@@ -94,6 +99,46 @@ class JobPage(Shape):
 
     items: list[Job]
     next_cursor: str | None
+
+
+class JobChange(Model):
+    """What may be changed of a job that waits."""
+
+    priority: Annotated[int, Ge(-100), Le(100)] = Field(description="Higher runs first.")
+
+
+class Batch(Shape):
+    """Many jobs that were accepted together."""
+
+    id: str
+    operation: str
+    state: JobState = Field(
+        description="What its jobs are: the first that applies of running,"
+        " queued, failed, cancelled, succeeded."
+    )
+    count: int
+    counts: dict[str, int] = Field(description="Jobs by state.")
+    cached: int = Field(description="Jobs whose result is that of an equal one.")
+    progress: float = Field(description="0 to 1.")
+    priority: int
+    metadata: dict[str, Any]
+    created: str
+    finished: str | None
+    links: dict[str, str]
+
+
+class BatchPage(Shape):
+    """Batches, newest first."""
+
+    items: list[Batch]
+    next_cursor: str | None
+
+
+class QueueState(Shape):
+    """Whether jobs are begun."""
+
+    paused: bool
+    since: str | None
 
 
 class AssetPage(Shape):
@@ -163,11 +208,27 @@ class WorkflowList(Shape):
     items: list[WorkflowSummary]
 
 
+class WantedModel(Shape):
+    """A model file that somebody wants, and where it is published."""
+
+    kind: str | None = Field(description="checkpoints, loras …; null where nobody says it.")
+    name: str
+    source: Literal["file", "plugin", "workflow", "catalogue"]
+    url: str | None
+    sha256: str | None = Field(description="Of the file, if it was worked out; else as published.")
+    licence: str | None = Field(description="If it is known; else see the page.")
+    page: str | None = Field(description="Where the publisher tells about the file.")
+    wanted_by: list[str]
+
+
 class Workflow(WorkflowSummary):
     """One version of a stored workflow."""
 
     versions: list[int]
     parameters: list[dict[str, Any]] = Field(description="Each with the places of its value.")
+    missing_models: list[WantedModel] | None = Field(
+        None, description="Files that its graph names and that are not here."
+    )
     graph: dict[str, Any] = Field(description="The template, in the API format.")
 
 
@@ -183,6 +244,51 @@ class ResolvedWorkflow(Shape):
         " the rule that leads it there."
     )
     warnings: list[str]
+
+
+class RefusedModel(Shape):
+    """Why a file will not be loaded."""
+
+    rule: Literal["pickle", "unreadable_model"]
+    reason: str
+    remedy: str
+
+
+class ModelEntry(WantedModel):
+    """A model file that is here, or is wanted."""
+
+    installed: bool
+    architecture: str | None
+    refused: RefusedModel | None = None
+    root: str | None = Field(None, description="Which of the settings' folders holds it.")
+    size: int | None = None
+    modified: str | None = None
+    format: str | None = None
+    type: str | None = Field(None, description="checkpoint, lora, vae …, from the file's header.")
+    links: dict[str, str]
+
+
+class ModelHash(Shape):
+    """The SHA-256 of a file, or how far it is."""
+
+    state: Literal["absent", "waiting", "running", "done", "failed"]
+    sha256: str | None = None
+    done_bytes: int | None = None
+    total_bytes: int | None = None
+    reason: str | None = None
+
+
+class ModelDetails(ModelEntry):
+    """One model file."""
+
+    hash: ModelHash | None = None
+
+
+class ModelPage(Shape):
+    """Models: those that are here first, then by kind and name."""
+
+    items: list[ModelEntry]
+    next_cursor: str | None
 
 
 class ProblemKind(Shape):
@@ -207,6 +313,8 @@ class Report(Shape):
 
 
 PUBLISHED = (
-    Problem, Media, Asset, Job, JobPage, AssetPage, OperationDescription, OperationList,
-    WorkflowList, Workflow, ResolvedWorkflow, ProblemKind, ProblemList, Report,
+    Problem, Media, Asset, Job, JobPage, JobChange, Batch, BatchPage, QueueState, AssetPage,
+    OperationDescription, OperationList,
+    WorkflowList, Workflow, ResolvedWorkflow, ModelPage, ModelDetails, ModelHash,
+    ProblemKind, ProblemList, Report,
 )  # fmt: skip

@@ -17,7 +17,7 @@ import psutil
 from aiohttp import web
 
 from backend.errors import ComfyUIIncompatible, OperationUnavailable
-from backend.handlers.keys import JOBS, PLUGINS, SETTINGS, STOPPING, WORKERS
+from backend.handlers.keys import JOBS, MODELS, PAUSE, PLUGINS, SETTINGS, STOPPING, WORKERS
 from backend.handlers.query import Nothing, read_query
 
 LINKS: Final = {
@@ -26,13 +26,18 @@ LINKS: Final = {
     "operations": "/v1/operations",
     "workflows": "/v1/workflows",
     "jobs": "/v1/jobs",
+    "batches": "/v1/batches",
+    "queue": "/v1/queue",
     "assets": "/v1/assets",
+    "models": "/v1/models",
     "plugins": "/v1/plugins",
     "system": "/v1/system",
     "problems": "/v1/problems",
     "ready": "/readyz",
     "metrics": "/metrics",
     "mcp": "/mcp",
+    "editor": "/editor/",
+    "comfyui": "/comfy/",
 }
 
 
@@ -90,7 +95,8 @@ def comfyui(app: web.Application) -> dict[str, Any]:
             "type": f"/v1/problems/{ComfyUIIncompatible.slug}",
             **absent,
         }
-    return {"state": "ready", **said}
+    # the folders of models are paths, which clients never see
+    return {"state": "ready", **{key: said[key] for key in said if key != "model_table"}}
 
 
 async def plugins(request: web.Request) -> web.Response:
@@ -119,6 +125,8 @@ async def system(request: web.Request) -> web.Response:
         "workers": app[WORKERS].as_json(),
         "comfyui": comfyui(app),
         "jobs": app[JOBS].counts(),
+        "queue": app[PAUSE].as_json(),
+        "models": await asyncio.to_thread(app[MODELS].report),
         "disk": {"total_bytes": disk.total, "free_bytes": disk.free},
         "limits": settings.limits.model_dump(mode="json"),
     }

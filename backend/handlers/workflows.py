@@ -9,7 +9,7 @@ from __future__ import annotations
 from aiohttp import web
 
 from backend.handlers import body
-from backend.handlers.keys import WORKFLOWS
+from backend.handlers.keys import MODELS, TEMPLATES, WORKFLOWS
 from backend.handlers.query import Nothing, Storing, Version, read_query
 
 
@@ -19,8 +19,12 @@ async def list_workflows(request: web.Request) -> web.Response:
 
 
 async def show_workflow(request: web.Request) -> web.Response:
+    """The workflow, and which model files it still needs."""
     version = read_query(request, Version).version
-    return web.json_response(request.app[WORKFLOWS].get(request.match_info["name"], version))
+    name = request.match_info["name"]
+    shown = request.app[WORKFLOWS].get(name, version)
+    missing = await request.app[MODELS].missing_in(request.app[TEMPLATES].get(name, version))
+    return web.json_response({**shown, "missing_models": missing})
 
 
 async def show_original(request: web.Request) -> web.Response:

@@ -146,6 +146,20 @@ def let_go(asset: Asset) -> Statement:
     )
 
 
+def received(digest: str, asset: Asset) -> Statement:
+    """The SQL that keeps which bytes an upload was, before it was made canonical."""
+    sql = "INSERT OR REPLACE INTO received (digest, reference) VALUES (?, ?)"
+    return sql, (digest, asset.reference)
+
+
+def find_received(ledger: Ledger, reference: str) -> list[Asset]:
+    """All assets of a content reference, or that came from an upload with these bytes."""
+    rows = ledger.read(
+        "SELECT reference FROM received WHERE digest = ?", reference.removeprefix("blake3:")
+    )
+    return find(ledger, reference) or (find(ledger, rows[0]["reference"]) if rows else [])
+
+
 def find(ledger: Ledger, reference: str) -> list[Asset]:
     """The asset of an id, or all of a content reference, newest first.
 
@@ -179,8 +193,9 @@ def delete_unless_needed(asset: Asset) -> Statement:
         f"DELETE FROM asset WHERE id = ? AND (NOT EXISTS ("
         f"SELECT 1 FROM job, json_each(job.inputs) AS input WHERE {_LIVE} AND input.value = ?)"
         " OR EXISTS (SELECT 1 FROM asset AS other WHERE other.reference = ? AND other.id != ?))"
-        " RETURNING id",
-        (asset.id, asset.reference, asset.reference, asset.id),
+        f" AND NOT EXISTS (SELECT 1 FROM job, json_each(job.inputs) AS input WHERE {_LIVE}"
+        " AND input.value = ?) RETURNING id",
+        (asset.id, asset.reference, asset.reference, asset.id, asset.id),
     )
 
 

@@ -16,6 +16,7 @@ import stat
 import time
 import uuid
 from collections.abc import AsyncIterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, BinaryIO, Final
 
@@ -25,11 +26,10 @@ import structlog
 from backend.config import Settings
 from backend.errors import (
     Conflict,
-    FieldError,
-    InvalidParameters,
     KinoError,
     OperationFailed,
     UnknownName,
+    refused,
 )
 from backend.media import codecs
 from backend.media.reference import Resolver
@@ -82,10 +82,13 @@ class Assets:
         file_name: str,
         declared_length: int | None = None,
         content_digest: str | None = None,
+        expected_hash: str | None = None,
     ) -> Asset:
         """Take an upload: stream it to the disk, decode it in a child, keep the canonical file.
 
-        Returns when blob and row are durable. Raises what `reception` and ``media.decoding`` raise.
+        *expected_hash* is what the caller's bytes are said to be, ``blake3:…``. Returns when blob
+        and row are durable. Raises what `reception` and ``media.decoding`` raise, and
+        `InvalidParameters` (rule ``expected_hash``) for other bytes.
         """
         reception.check_name(file_name)
         reception.check_size(declared_length, self._incoming, self._limits)
@@ -93,13 +96,22 @@ class Assets:
         folder.mkdir()
         try:
             raw = folder / "raw"
+            hasher = blake3.blake3()
             size = await reception.to_disk(
-                chunks, raw, self._limits, declared=declared_length, content_digest=content_digest
+                *(chunks, raw, self._limits),
+                declared=declared_length,
+                content_digest=content_digest,
+                hasher=hasher,
             )
+            digest = hasher.hexdigest()
+            if expected_hash not in (None, f"blake3:{digest}"):
+                raise refused("/expected_hash", "expected_hash", "the file has another BLAKE3")
             leaf = await self._ingest.decode(raw, folder, size)
             label = asset_rows.canonical_label(file_name, leaf)
             asset = await self.place(leaf, folder, file_name=label, verify=True)
-            await self._ledger.write(self.insert_statement(asset))
+            await self._ledger.write(
+                self.insert_statement(asset), asset_rows.received(digest, asset)
+            )
             return asset
         finally:
             await asyncio.shield(asyncio.to_thread(shutil.rmtree, folder, True))
@@ -168,6 +180,35 @@ class Assets:
             raise UnknownName(f"there is no asset {reference[:80]!r}")
         return asset
 
+    def received(self, reference: str) -> Asset | None:
+        """The newest asset with this content, or that was uploaded with these bytes."""
+        for asset in asset_rows.find_received(self._ledger, reference):
+            with contextlib.suppress(UnknownName):
+                self.open(asset).close()
+                return asset
+        return None
+
+    async def mint(self, asset: Asset, file_name: str) -> tuple[Asset, bool]:
+        """An asset with the content of *asset* under a name of its own, and whether it is new."""
+        name = asset_rows.label(file_name)
+        for known in asset_rows.find(self._ledger, asset.reference):
+            if known.file_name == name:
+                return known, False
+        made = replace(asset, id=identifiers.asset_id(), file_name=name, created=time.time())
+        await self._ledger.write(self.insert_statement(made))
+        return made, True
+
+    def is_first(self, asset: Asset) -> bool:
+        """Whether no other asset has this one's content."""
+        return len(asset_rows.find(self._ledger, asset.reference)) == 1
+
+    def is_there(self, asset_id: str) -> bool:
+        """Whether this asset and its content are still there."""
+        asset = self.lookup(asset_id)
+        return asset is not None and (
+            self._blobs.path(asset.digest).exists() or asset_rows.is_small(self._ledger, asset)
+        )
+
     def open(self, asset: Asset) -> BinaryIO:
         """The content, to be read and closed. Raises `UnknownName` if it is gone."""
         with contextlib.suppress(FileNotFoundError):
@@ -205,9 +246,19 @@ class Assets:
                 self._ledger, found[0]
             ):
                 raise ValueError("the content of this asset is gone")
-            return found[0].reference
+            return self._canonical(found[0], reference, kind)
 
         return resolve
+
+    def _canonical(self, asset: Asset, reference: str, kind: str) -> str:
+        """The content, or the asset's own id where that was named and the content alone would bring
+        another label or kind: a file's name is part of its value."""
+        if reference != asset.id or kind not in ("any", "file"):
+            return asset.reference
+        newest = asset_rows.find(self._ledger, asset.reference)[0]
+        alike = (newest.kind, newest.media_type, newest.file_name)
+        own = (asset.kind, asset.media_type, asset.file_name)
+        return asset.reference if alike == own else asset.id
 
     def list(
         self, *, kind: str | None = None, cursor: str | None = None, limit: int = 50
@@ -217,10 +268,7 @@ class Assets:
         Raises `InvalidParameters` for a cursor that no page gave.
         """
         if cursor is not None and not identifiers.ASSET_ID.fullmatch(cursor):
-            why = "a cursor is the next_cursor of a page"
-            raise InvalidParameters(
-                f"/query/cursor: {why}", errors=[FieldError("/query/cursor", "cursor", why)]
-            )
+            raise refused("/query/cursor", "cursor", "a cursor is the next_cursor of a page")
         return asset_rows.page(self._ledger, kind, cursor, limit)
 
     # --- away -------------------------------------------------------------------------------

@@ -32,7 +32,7 @@ def locked(folder: Path) -> Iterator[None]:
             remedy="Choose another with KINO_DATA_DIR.",
         ) from error
     try:
-        if not _take(file):
+        if not take(file):
             os.lseek(file, 0, os.SEEK_SET)  # not pread: Windows has none
             holder = os.read(file, 20).decode("ascii", "replace").strip() or "unknown"
             raise Conflict(
@@ -52,8 +52,11 @@ try:
 except ImportError:  # Windows
     import msvcrt
 
-    def _take(file: int) -> bool:
-        """Lock one byte far behind the number, so that the number can be read by others."""
+    def take(file: int) -> bool:
+        """Lock an open file for as long as it is open; False if another process has it.
+
+        It is one byte far behind the number, so that the number can be read by others.
+        """
         os.lseek(file, 1 << 20, os.SEEK_SET)
         try:
             msvcrt.locking(file, msvcrt.LK_NBLCK, 1)  # type: ignore[attr-defined, unused-ignore]
@@ -62,7 +65,8 @@ except ImportError:  # Windows
         return True
 else:
 
-    def _take(file: int) -> bool:
+    def take(file: int) -> bool:
+        """Lock an open file for as long as it is open; False if another process has it."""
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:

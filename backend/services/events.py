@@ -1,6 +1,7 @@
 """Events: the numbered log of each job.
 
-Knows: numbering, coalescing of progress, replay from any number, then live.
+Knows: numbering, coalescing of progress, replay from any number, then live. A batch's events are
+kept in the same way, under its id.
 Does not know: why a job changes state, or how an event reaches a browser.
 
 The numbers of a job's events rise by one. Milestones are written in the very transaction that
@@ -44,7 +45,7 @@ class _Live:
     held: dict[EventType, dict[str, Any]] = field(default_factory=dict)  # not yet numbered
     published: dict[EventType, float] = field(default_factory=dict)  # loop time
     timer: asyncio.TimerHandle | None = None
-    progress: float | None = None
+    progress: dict[str, Any] | None = None
     preview: bytes | None = None
     log_lines: int = 0
 
@@ -143,7 +144,7 @@ class Events:
                 self._keep(job_id, live, type_, data)
             return
         if type_ == "progress":
-            live.progress = data.get("fraction")
+            live.progress = data
         loop = asyncio.get_running_loop()
         wait = live.published.get(type_, -1.0) + _COALESCE_S - loop.time()
         live.held[type_] = data
@@ -160,6 +161,11 @@ class Events:
 
     def progress(self, job_id: str) -> float | None:
         """How much of a running job is done, 0 to 1; ``None`` if it did not say."""
+        latest = self.latest_progress(job_id)
+        return None if latest is None else latest.get("fraction")
+
+    def latest_progress(self, job_id: str) -> dict[str, Any] | None:
+        """The data of a running job's newest event ``progress``, published or held back."""
         live = self._live.get(job_id)
         return None if live is None else live.progress
 
@@ -226,7 +232,10 @@ class Events:
 
     def _is_over(self, job_id: str) -> bool:
         rows = self._ledger.read("SELECT state FROM job WHERE id = ?", job_id)
-        return not rows or rows[0]["state"] in TERMINAL
+        if rows:
+            return rows[0]["state"] in TERMINAL
+        batches = self._ledger.read("SELECT finished FROM batch WHERE id = ?", job_id)
+        return not batches or batches[0]["finished"] is not None
 
     def _of(self, job_id: str) -> _Live:
         live = self._live.get(job_id)

@@ -18,15 +18,20 @@ Reason = Literal["cancel", "deadline", "drain"]
 
 
 class Execution:
-    """An attempt. ``reason`` says why it was ended early, if it was."""
+    """An attempt. ``reason`` says why it was ended early, if it was; ``recorded`` that its outcome
+    is in the ledger already, before its worker has answered. ``job_id`` is what the worker calls
+    it; its outcome is that of ``job``, which may be another one by then: a cancelled one's heir."""
 
     def __init__(self, job_id: str, worker: Worker, grace_s: float) -> None:
         self.job_id = job_id
+        self.job: Job | None = None
         self.worker = worker
         self.reason: Reason | None = None
         self.attempt = 0
         self.token = ""
         self.started = 0.0
+        self.recorded = False
+        self.folder = Path()
         self._grace_s = grace_s
         self._timers: list[asyncio.TimerHandle] = []
         self._sent = False
@@ -41,6 +46,7 @@ class Execution:
         if self.reason is not None:
             return {"state": "cancelled"}
         loop = asyncio.get_running_loop()
+        self.folder = scratch
         self._timers.append(loop.call_later(job.timeout_s, self.end, "deadline"))
         self._sent = True
         try:

@@ -16,6 +16,7 @@ _ALPHABET: Final = "0123456789abcdefghjkmnpqrstvwxyz"
 _RANDOM_BITS: Final = 80
 
 JOB_ID: Final = re.compile(r"job_[0-9a-z]{26}")
+BATCH_ID: Final = re.compile(r"bat_[0-9a-z]{26}")
 ASSET_ID: Final = re.compile(r"ast_[0-9a-z]{26}")
 
 _lock = threading.Lock()
@@ -43,6 +44,11 @@ def _text(number: int) -> str:
 def job_id() -> str:
     """A new job's identifier: ``job_`` and 26 characters; later ones sort after earlier ones."""
     return "job_" + _text(_next())
+
+
+def batch_id() -> str:
+    """A new batch's identifier: ``bat_`` and 26 characters."""
+    return "bat_" + _text(_next())
 
 
 def asset_id() -> str:

@@ -81,7 +81,8 @@ class Ingest:
                     # perhaps the death was none of this file's doing: one more chance
                     answer = await self._ask(worker, message, seconds)
             except WorkerLost as error:
-                raise AssetRejected("decoding the file broke the decoder") from error
+                told = "decoding the file broke the decoder"
+                raise AssetRejected(told, rule="damaged") from error
             finally:
                 self._idle.append(worker)
         if "problem" in answer:
@@ -107,7 +108,8 @@ class Ingest:
             async with asyncio.timeout(seconds):
                 answer = await worker.run(message)
         except TimeoutError as error:
-            raise AssetRejected(f"decoding the file took longer than {seconds:g} s") from error
+            told = f"decoding the file took longer than {seconds:g} s"
+            raise AssetRejected(told, rule="deadline") from error
         self._decoded[worker.name] = self._decoded.get(worker.name, 0) + 1
         if "problem" in answer or self._decoded[worker.name] >= RECYCLE_AFTER:
             self._decoded[worker.name] = 0

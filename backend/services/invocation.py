@@ -20,6 +20,7 @@ from pydantic_core import PydanticSerializationError, to_jsonable_python
 from backend.context import Context
 from backend.errors import KinoError, OperationFailed, OutOfMemory
 from backend.media import codecs
+from backend.media.finite import Unfit, find
 from backend.media.reference import MediaValue
 from backend.operations import Operation
 from backend.services import identifiers
@@ -88,10 +89,12 @@ def result_of(operation: Operation[..., Any], returned: Any, folder: Path) -> di
     """What the function returned, as JSON; media values stand in the result as leaves, the small
     ones with their bytes, the others stored in *folder*, durable. Raises `OperationFailed` for
     what JSON cannot hold."""
+    values = operation.values(returned)
     try:
-        return {
-            name: _store(value, folder, name) for name, value in operation.values(returned).items()
-        }
+        return {name: _store(value, folder, name) for name, value in values.items()}
+    except Unfit as error:
+        error.point_at(find(error.value, values) or "")
+        raise
     except (PydanticSerializationError, ValueError) as error:
         raise OperationFailed(
             f"{operation.name} returned something that cannot be kept: {error}"

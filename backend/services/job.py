@@ -41,6 +41,16 @@ class Job:
     started: float | None = None
     finished: float | None = None
     execution_s: float | None = None
+    work: str | None = None
+    """Hash of all that the result depends on; ``None`` if it may differ, or is not to be shared."""
+    model: str | None = None
+    """The model file that a worker had better hold already, as kind/name."""
+    leader: str | None = None
+    """The equal job whose work this one shares: it runs, or this job was given its result."""
+    cached: bool = False
+    batch: str | None = None
+    queued: float | None = None
+    """When its wait began, in the steady seconds of `services.queue`."""
     progress: float | None = None
     waiting_for: dict[str, Any] | None = None
 
@@ -70,6 +80,12 @@ class Job:
             started=row["started"],
             finished=row["finished"],
             execution_s=row["execution_s"],
+            work=row["work"],
+            model=row["model"],
+            leader=row["leader"],
+            cached=bool(row["cached"]),
+            batch=row["batch"],
+            queued=row["queued"],
             progress=1.0 if row["state"] == "succeeded" else progress,
             waiting_for=waiting_for,
         )
@@ -77,6 +93,16 @@ class Job:
     @property
     def has_ended(self) -> bool:
         return self.state in ENDED
+
+    @property
+    def follows(self) -> bool:
+        """Whether the job waits for another one to do its work."""
+        return self.leader is not None and not self.has_ended
+
+    @property
+    def since(self) -> float:
+        """When its wait began."""
+        return self.created if self.queued is None else self.queued
 
     def as_json(self) -> dict[str, Any]:
         """The job as every door shows it."""
@@ -98,6 +124,9 @@ class Job:
             "started": rfc3339(self.started),
             "finished": rfc3339(self.finished),
             "execution_s": self.execution_s,
+            "cached": self.cached,
+            "leader": self.leader,
+            "batch": self.batch,
             "error": self.error,
             "result": self.result,
             "links": {"self": here, "events": f"{here}/events", "cancel": f"{here}/cancel"},

@@ -10,7 +10,7 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
-from backend.errors import FieldError, InvalidParameters
+from backend.errors import refused
 from backend.services import identifiers
 from backend.services.ledger import Ledger, Row
 
@@ -41,22 +41,23 @@ def newest(
         args += [key, json.dumps(value)]
     if cursor is not None:
         if not identifiers.JOB_ID.fullmatch(cursor):
-            why = "a cursor is the next_cursor of a page"
-            raise InvalidParameters(
-                f"/query/cursor: {why}", errors=[FieldError("/query/cursor", "cursor", why)]
-            )
+            raise refused("/query/cursor", "cursor", "a cursor is the next_cursor of a page")
         where.append("id < ?")
         args.append(cursor)
     sql = f"SELECT * FROM job WHERE {' AND '.join(where)} ORDER BY id DESC LIMIT ?"
     return ledger.read(sql, *args, limit)
 
 
-def ahead(ledger: Ledger, row: Row) -> int:
-    """How many queued jobs of the same capability come before this one."""
+def ahead(ledger: Ledger, row: Row, ageing_s: float) -> int:
+    """How many queued jobs of the same capability come before this one, when a point of priority
+    is worth *ageing_s* of waiting."""
+    rank = "coalesce(queued, created) - priority * ?"
+    since = row["created"] if row["queued"] is None else row["queued"]
+    own = since - row["priority"] * ageing_s
     return int(
         ledger.read(
             "SELECT count(*) AS n FROM job WHERE state = 'queued' AND capability = ?"
-            " AND (priority > ? OR (priority = ? AND id < ?))",
-            *(row["capability"], row["priority"], row["priority"], row["id"]),
+            f" AND leader IS NULL AND id != ? AND ({rank} < ? OR ({rank} = ? AND id < ?))",
+            *(row["capability"], row["id"], ageing_s, own, ageing_s, own, row["id"]),
         )[0]["n"]
     )

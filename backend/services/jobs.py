@@ -7,36 +7,30 @@ Does not know: HTTP, and how a job is run (``services.runner``).
 from __future__ import annotations
 
 import asyncio
-import json
-import shutil
-import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
-
-import blake3
 
 from backend.config import Settings
 from backend.errors import (
     Conflict,
-    OperationUnavailable,
-    QueueFull,
-    StorageFull,
     UnknownName,
 )
-from backend.operations import Checked, Operation
-from backend.services import identifiers, job_search, results
+from backend.services import job_search, results
+from backend.services.attachments import Attachments
 from backend.services.events import Events
 from backend.services.job import Job, State
-from backend.services.ledger import Ledger, Row
+from backend.services.ledger import Ledger, Row, Statement
+from backend.services.pausing import Pause
 from backend.services.queue import JobQueue
 from backend.services.runner import Runner
+from backend.services.submission import Submission, Wish
 from backend.services.transitions import Transitions
 from backend.services.worker_pool import WorkerPool
 
 if TYPE_CHECKING:
     from backend.services.assets import Asset, Assets
-    from backend.services.registry import Entry, Registry
+    from backend.services.registry import Registry
 
 __all__ = ["Job", "Jobs", "Page", "State"]
 
@@ -64,6 +58,9 @@ class Jobs:
         assets: Assets,
         pool: WorkerPool,
         runner: Runner,
+        attachments: Attachments,
+        submission: Submission,
+        pause: Pause,
     ) -> None:
         self._settings = settings
         self._ledger = ledger
@@ -73,8 +70,10 @@ class Jobs:
         self._assets = assets
         self._pool = pool
         self._runner = runner
+        self._attachments = attachments
+        self._submission = submission
+        self._pause = pause
         self._transitions = Transitions(ledger, events)
-        self._submitting = 0
 
     # --- submit -----------------------------------------------------------------------------
 
@@ -87,96 +86,28 @@ class Jobs:
         priority: int = 0,
         metadata: Mapping[str, Any] | None = None,
         timeout_s: float | None = None,
+        cache: bool = True,
     ) -> tuple[Job, bool]:
         """Accept a job; returns it and whether it is new, after it is on the disk.
+
+        With *cache*, a job whose work was done already has succeeded at once, and one whose work
+        is being done follows the job that does it.
 
         Raises `UnknownName`, `OperationUnavailable`, `InvalidParameters`, `MalformedRequest`,
         `QueueFull`, `StorageFull`, and `Conflict` if *idempotency_key* was used for another call.
         """
-        entry = self._registry.get(operation)
-        if idempotency_key is None:
-            self._require_available(entry)
-        checked = entry.operation.check(body, self._assets.resolver())
-        body_hash: str | None = None
-        if idempotency_key is not None:
-            body_hash = _hash(operation, checked)
-            known = self._replayed(idempotency_key, body_hash)
-            if known is not None:
-                return known, False
-            self._require_available(entry)
-        self._require_room()
-        job = self._new(entry.operation, checked, priority, metadata, timeout_s)
-        self._submitting += 1
-        try:
-            accepted = await self._transitions.submit(job, idempotency_key, body_hash)
-        finally:
-            self._submitting -= 1
-        if not accepted:  # another request with the same key was faster
-            assert idempotency_key is not None
-            assert body_hash is not None
-            known = self._replayed(idempotency_key, body_hash)
-            if known is None:
-                raise Conflict("the job of this idempotency key was deleted just now")
-            return known, False
-        self._runner.expect(job)
-        await self._queue.enqueue(job.id, job.capability, job.priority)
-        return job, True
+        wish = Wish(priority, metadata, timeout_s, cache)
+        found, is_new = await self._submission.submit(operation, body, wish, idempotency_key)
+        return (self.get(found) if isinstance(found, str) else found), is_new
 
-    def _new(
-        self,
-        operation: Operation[..., Any],
-        checked: Checked,
-        priority: int,
-        metadata: Mapping[str, Any] | None,
-        timeout_s: float | None,
-    ) -> Job:
-        return Job(
-            id=identifiers.job_id(),
-            operation=operation.name,
-            version=operation.version,
-            params=checked.params,
-            inputs=list(checked.inputs),
-            metadata=dict(metadata or {}),
-            capability=operation.needs.runs_on,
-            priority=priority,
-            max_attempts=self._settings.limits.job_attempts,
-            timeout_s=timeout_s or operation.timeout_s,
-            created=time.time(),
-        )
+    async def admit(self, job: Job, more: Sequence[Statement]) -> None:
+        """Keep a job that another door has checked, together with *more*; whoever asks for it
+        then gives it to `enqueue`. Raises `QueueFull`, `StorageFull`."""
+        await self._submission.admit(job, more)
 
-    def _require_available(self, entry: Entry) -> None:
-        why = entry.unavailable
-        if why is not None:
-            raise OperationUnavailable(why.reason, remedy=why.remedy)
-        runs_on = entry.operation.needs.runs_on
-        if self._pool.engine(runs_on) == "absent":
-            raise OperationUnavailable(
-                f"this service runs no {runs_on!r} worker",
-                remedy=f"Add {runs_on!r} to KINO_WORKERS.",
-            )
-
-    def _require_room(self) -> None:
-        limits = self._settings.limits
-        if self._queue.waiting() + self._submitting >= limits.queued_jobs:
-            raise QueueFull(
-                f"{limits.queued_jobs} jobs wait already",
-                remedy="Try again in a moment.",
-                extra={"retry_after_s": 1},
-            )
-        if shutil.disk_usage(self._settings.data_dir).free < limits.disk_floor_bytes:
-            raise StorageFull("the disk is nearly full", remedy="Free some space.")
-
-    def _replayed(self, key: str, body_hash: str) -> Job | None:
-        """The job that was made with this idempotency key."""
-        rows = self._ledger.read("SELECT * FROM job WHERE idempotency_key = ?", key)
-        if not rows:
-            return None
-        if rows[0]["body_hash"] != body_hash:
-            raise Conflict(
-                "this idempotency key was used for another call",
-                remedy="Use a new key for each different call.",
-            )
-        return self._job(rows[0])
+    async def enqueue(self, job: Job) -> None:
+        """Let a job that was admitted be taken."""
+        await self._submission.enqueue(job)
 
     # --- look -------------------------------------------------------------------------------
 
@@ -198,13 +129,14 @@ class Jobs:
         *,
         state: str | None = None,
         operation: str | None = None,
+        batch: str | None = None,
         cursor: str | None = None,
         limit: int = 50,
         metadata: Mapping[str, Any] | None = None,
     ) -> Page:
         """Jobs that fit all filters, newest first. *metadata* names values that must be equal."""
         limit = max(1, min(limit, MOST_PER_PAGE))
-        equal = {"state": state, "operation": operation}
+        equal = {"state": state, "operation": operation, "batch": batch}
         rows = job_search.newest(self._ledger, equal, metadata or {}, cursor, limit + 1)
         items = [self._job(row) for row in rows[:limit]]
         return Page(items, items[-1].id if len(rows) > limit else None)
@@ -225,16 +157,21 @@ class Jobs:
     # --- change -----------------------------------------------------------------------------
 
     async def cancel(self, job_id: str) -> Job:
-        """End the job: at once if it waits, soon if it runs. Raises `UnknownName`, and
-        `Conflict` if it has succeeded or failed already."""
+        """End the job: at once if it waits, soon if it runs. What other jobs have of its work
+        goes on. Raises `UnknownName`, and `Conflict` if it has succeeded or failed already."""
         while True:
             job = self.get(job_id)
-            if job.state == "queued":
+            if job.follows:
+                if await self._attachments.leave(job):
+                    break
+            elif job.state == "queued":
                 await self._queue.cancel(job_id)  # first, so that nobody takes it meanwhile
                 self._runner.forget(job_id)
                 if await self._transitions.cancel_queued(job_id):
                     break
             elif job.state == "running":
+                if await self._attachments.hand_over(job):
+                    break
                 self._runner.end(job_id)
                 if await self._transitions.request_cancel(job_id):
                     break
@@ -246,18 +183,33 @@ class Jobs:
         return self.get(job_id)
 
     async def retry(self, job_id: str) -> Job:
-        """Queue a failed or cancelled job again. Raises `UnknownName`, `Conflict`, `QueueFull`,
+        """Queue a failed or cancelled job again, as it was accepted: one of a stored workflow runs
+        in its version, even if that was deleted. Raises `UnknownName`, `Conflict`, `QueueFull`,
         `OperationUnavailable`."""
         job = self.get(job_id)
         if job.state not in ("failed", "cancelled"):
             raise Conflict(
                 f"only a failed or cancelled job can be retried; this one is {job.state}"
             )
-        self._require_available(self._registry.get(job.operation))
-        self._require_room()
-        if await self._transitions.resubmit(job_id, self._settings.limits.job_attempts):
-            await self._queue.enqueue(job_id, job.capability, job.priority)
+        self._submission.require_available(self._registry.ran_by(job.operation))
+        self._submission.require_room()
+        since, attempts = self._queue.now(), self._settings.limits.job_attempts
+        if await self._transitions.resubmit(job_id, attempts, since):
+            await self._queue.enqueue(
+                *(job_id, job.capability, job.priority), since=since, model=job.model
+            )
         return self.get(job_id)
+
+    async def set_priority(self, job_id: str, priority: int) -> Job:
+        """Let a job that waits go sooner or later. Raises `UnknownName`, `Conflict`."""
+        if not await self._transitions.set_priority(job_id, priority):
+            state = self.get(job_id).state
+            raise Conflict(f"only a job that waits can be moved; this one is {state}")
+        job = self.get(job_id)
+        works = self.get(job.leader) if job.follows and job.leader else job
+        self._runner.forget_fresh(works.id)
+        await self._queue.move(works.id, self._attachments.priority(works))
+        return job
 
     async def delete(self, job_id: str) -> None:
         """Forget a job that has ended; its assets stay. Raises `UnknownName`, `Conflict`."""
@@ -269,7 +221,7 @@ class Jobs:
     # --- inside -----------------------------------------------------------------------------
 
     def _job(self, row: Row) -> Job:
-        execution = self._runner.running(row["id"])
+        execution = self._runner.running(row["leader"] or row["id"])
         if execution is not None and row["state"] == "queued":  # the claim is on its way
             begun = {"attempt": execution.attempt, "started": execution.started}
             row = {**row, "state": "running", **begun}
@@ -278,18 +230,18 @@ class Jobs:
 
     def _waiting_for(self, row: Row) -> dict[str, Any]:
         """Why a queued job does not run yet."""
+        if row["leader"] is not None:
+            leader = self._ledger.read("SELECT * FROM job WHERE id = ?", row["leader"])
+            told = self._waiting_for(leader[0]) if leader else {}
+            return {**told, "leader": row["leader"]}
         capability = row["capability"]
-        ahead = job_search.ahead(self._ledger, row)
+        ahead = job_search.ahead(self._ledger, row, self._settings.limits.ageing_s)
         waiting = {
             "position": ahead + 1,
             "capability": capability,
             "engine": self._pool.engine(capability),
         }
+        if self._pause.is_on:
+            waiting["paused"] = True
         stage = self._pool.stage(capability)
         return waiting if stage is None else {**waiting, "stage": stage}
-
-
-def _hash(operation: str, checked: Checked) -> str:
-    """What makes two calls the same: the operation and its canonical parameters."""
-    text = json.dumps([operation, checked.params], sort_keys=True, separators=(",", ":"))
-    return blake3.blake3(text.encode()).hexdigest()

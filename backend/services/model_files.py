@@ -1,36 +1,43 @@
-"""Model files: which ones plugins want, which are there, and fetching one when told to.
+"""Model files to be had: how they are named on the command line, and where each belongs.
 
-Knows: the folder of models, HTTP downloads that go on where they stopped.
-Does not know: what a model is for. Nothing here runs unless an operator asks for it.
+Knows: ids of plugins, names of the catalogue, web addresses, and ``hf:org/repo/path@revision``.
+Does not know: how a file is fetched (``services.model_download``). Nothing here runs unless an
+operator asks for it.
 """
 
 from __future__ import annotations
 
-import errno
-import hashlib
-import http.client
-import os
-import urllib.error
-import urllib.request
-from collections.abc import Callable, Iterable
-from pathlib import Path
-from typing import Final
-from urllib.parse import urlsplit
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+from typing import Any, Final
+from urllib.parse import quote, unquote, urlsplit
 
-from backend.errors import KinoError, OperationFailed, StorageFull, UpstreamFailed
+from backend.errors import UnknownName, did_you_mean, refused
 from backend.hookspecs import ModelFile
+from backend.services.model_details import CONVERT, may_run_code
+from backend.services.model_folders import ModelFolders, is_plain, kind_and_name
+from backend.services.model_wants import file_url, web_parts
 
-Progress = Callable[[int, int], None]
-"""Called with bytes done and bytes in all; 0 if the server does not say."""
-
-_CHUNK: Final = 1 << 20
-_TIMEOUT_S: Final = 60.0
-_FULL: Final = (errno.ENOSPC, errno.EDQUOT)
+HUGGING_FACE: Final = "https://huggingface.co"
+_REFERENCE: Final = re.compile(r"hf:([\w.-]+)/([\w.-]+)/([^@]+?)(?:@([\w./-]+))?")
+_DIGEST: Final = re.compile(r"[0-9a-fA-F]{64}")
 
 
-def path_of(model: ModelFile, models_dir: Path) -> Path:
-    """Where the file belongs."""
-    return models_dir / model.folder / model.file_name
+@dataclass(frozen=True, slots=True)
+class Wish:
+    """One file to fetch. ``name`` may lead into folders; ``sha256`` is empty if nobody knows it."""
+
+    id: str
+    kind: str
+    name: str
+    url: str
+    sha256: str = ""
+
+    def target(self, folders: ModelFolders) -> Path:
+        """Where it belongs: below the first root."""
+        return folders.download_root / self.kind / self.name
 
 
 def named(name: str, models: Iterable[ModelFile]) -> list[ModelFile]:
@@ -38,96 +45,95 @@ def named(name: str, models: Iterable[ModelFile]) -> list[ModelFile]:
     return [model for model in models if model.id == name or model.id.startswith(f"{name}/")]
 
 
-def download(model: ModelFile, models_dir: Path, progress: Progress) -> Path:
-    """Fetch the file to its place, where it appears whole or not at all; what an earlier call left
-    unfinished is gone on with.
+def wish_of(model: ModelFile) -> Wish:
+    """A file that a plugin wants."""
+    kind, name = kind_and_name(model)
+    return Wish(model.id, kind, name, model.source, model.sha256)
 
-    Raises `UpstreamFailed` if the source does not answer or gives less than it says,
-    `OperationFailed` if the content is not what the plugin expects, `StorageFull`.
+
+def from_address(text: str, kind: str, kinds: Sequence[str], name: str | None = None) -> Wish:
+    """A web address or ``hf:org/repo/path@revision`` as a file of *kind*, called as it is there.
+
+    Raises `InvalidParameters` for what is neither, for a kind that is not among *kinds*, for a name
+    that leads elsewhere, and for formats that may hold code.
     """
-    target = path_of(model, models_dir)
-    if target.is_file():
-        return target
-    if urlsplit(model.source).scheme not in ("https", "http"):
-        raise OperationFailed(
-            f"{model.id} is not fetched from a web address: {model.source}",
-            remedy=f"Get it there and put it at {target}.",
+    url = _address(text)
+    _refuse_kind(kind, kinds)
+    called = name or PurePosixPath(unquote(urlsplit(url).path)).name
+    _refuse_name(kind, called)
+    return Wish(text, kind, called, url)
+
+
+def _refuse_kind(kind: str, kinds: Sequence[str]) -> None:
+    if kind not in kinds:
+        near = did_you_mean(kind, kinds) or f"; kinds are {', '.join(kinds)}"
+        raise refused("/kind", "kind", f"{kind!r} is no kind of model{near}")
+
+
+def _refuse_name(kind: str, name: str) -> None:
+    """Names in the list may come from anybody's workflow, so they are held against the same rules
+    as those of the command line."""
+    if not is_plain(name):
+        raise refused("/name", "name", f"{name!r} cannot be the name of a file")
+    if may_run_code(kind, name):
+        told = f"{name} may hold code that runs while it is loaded, so Kino does not load it"
+        raise refused("/name", "pickle", f"{told}. {CONVERT}")
+
+
+def is_address(text: str) -> bool:
+    """Whether a text is meant as an address, rather than as a name."""
+    return text.startswith("hf:") or "://" in text
+
+
+def _address(text: str) -> str:
+    if text.startswith("hf:"):
+        found = _REFERENCE.fullmatch(text)
+        if found is None or not is_plain(found[3]):
+            told = "a file at Hugging Face is written hf:OWNER/REPOSITORY/PATH or …@REVISION"
+            raise refused("/model", "address", told)
+        owner, repository, path, revision = found.groups()
+        return (
+            f"{HUGGING_FACE}/{owner}/{repository}/resolve/"
+            f"{quote(revision or 'main', safe='')}/{quote(path)}"
         )
-    target.parent.mkdir(parents=True, exist_ok=True)
-    partial = target.with_name(target.name + ".partial")
-    try:
-        _fetch(model, partial, progress)
-    except (urllib.error.URLError, http.client.HTTPException, TimeoutError) as error:
-        raise _unanswered(model, error) from error
-    except OSError as error:
-        raise _unkept(model, error) from error
-    _check(model, partial)
-    partial.replace(target)
-    return target
+    parts = web_parts(text)
+    if parts is None or parts.scheme not in ("http", "https") or not parts.hostname:
+        raise refused("/model", "address", f"{text!r} is no web address")
+    return file_url(text)
 
 
-def _fetch(model: ModelFile, partial: Path, progress: Progress) -> None:
-    """Append to *partial* until it is whole. Raises ``OSError`` and what urllib does."""
-    have = partial.stat().st_size if partial.exists() else 0
-    request = urllib.request.Request(model.source, headers={"User-Agent": "kino"})
-    if have:
-        request.add_header("Range", f"bytes={have}-")
-    try:
-        answer = urllib.request.urlopen(request, timeout=_TIMEOUT_S)
-    except urllib.error.HTTPError as error:
-        if error.code != http.HTTPStatus.REQUESTED_RANGE_NOT_SATISFIABLE or not have:
-            raise
-        error.close()
-        partial.unlink()  # it was longer than what the source has now
-        _fetch(model, partial, progress)
-        return
-    with answer:
-        goes_on = answer.status == http.HTTPStatus.PARTIAL_CONTENT
-        have = have if goes_on else 0
-        length = answer.headers.get("Content-Length")
-        total = have + int(length) if length else None
-        with partial.open("ab" if goes_on else "wb") as file:
-            while chunk := answer.read(_CHUNK):
-                file.write(chunk)
-                have += len(chunk)
-                progress(have, total or 0)
-            file.flush()
-            os.fsync(file.fileno())
-    if total is not None and have < total:
-        raise http.client.IncompleteRead(b"", total - have)
+def from_list(text: str, items: Iterable[Mapping[str, Any]], kinds: Sequence[str]) -> Wish:
+    """The entry of the list of models that *text* names: a name, or a kind and a name.
 
-
-def _check(model: ModelFile, partial: Path) -> None:
-    if not model.sha256:
-        return
-    with partial.open("rb") as file:
-        digest = hashlib.file_digest(file, "sha256").hexdigest()
-    if digest != model.sha256:
-        partial.unlink()
-        raise OperationFailed(
-            f"{model.file_name} has the SHA-256 {digest[:16]}…, not {model.sha256[:16]}…",
-            remedy="The source may have changed; ask the plugin's author.",
+    Raises `UnknownName`, also for one that nobody says where to get, and `InvalidParameters` where
+    several have the name, and as `from_address` does for kinds and names.
+    """
+    found = [
+        item
+        for item in items
+        if text in (item["name"], f"{item['kind']}/{item['name']}") and item["kind"]
+    ]
+    if not found:
+        remedy = "Search it: `kino models search WORDS`. Or give its address and --kind."
+        raise UnknownName(f"nobody says where the model {text!r} is published", remedy=remedy)
+    if len(found) > 1:
+        places = " or ".join(f"{item['kind']}/{item['name']}" for item in found)
+        raise refused("/model", "ambiguous", f"there are several: say {places}")
+    item = found[0]
+    if item["url"] is None:
+        wanted = ", ".join(item["wanted_by"]) or "nobody"
+        raise UnknownName(
+            f"nobody says where the model {text!r} is published (it is wanted by {wanted})",
+            remedy=f"Find it, then: kino models download ADDRESS --kind {item['kind']}",
         )
+    _refuse_kind(item["kind"], kinds)
+    _refuse_name(item["kind"], item["name"])
+    return Wish(text, item["kind"], item["name"], item["url"], item["sha256"] or "")
 
 
-def _unanswered(model: ModelFile, error: Exception) -> KinoError:
-    if isinstance(error, urllib.error.HTTPError):
-        said = f"{error.code} {error.reason}"
-        error.close()
-    elif isinstance(error, urllib.error.URLError):
-        said = str(error.reason)
-    else:
-        said = "no answer" if isinstance(error, TimeoutError) else "the connection ended too early"
-    return UpstreamFailed(
-        f"{model.file_name} could not be fetched from {model.source}: {said}",
-        remedy="Check the network and run the same command again: it goes on from there.",
-    )
-
-
-def _unkept(model: ModelFile, error: OSError) -> KinoError:
-    if error.errno in _FULL:
-        return StorageFull("the disk is full", remedy="Free some space and run it again.")
-    return UpstreamFailed(
-        f"{model.file_name} could not be fetched: {error.strerror or error}",
-        remedy="Run the same command again: it goes on from there.",
-    )
+def digest(text: str) -> str:
+    """A SHA-256 that somebody wrote, in small letters. Raises `InvalidParameters`."""
+    plain = text.removeprefix("sha256:")
+    if not _DIGEST.fullmatch(plain):
+        raise refused("/sha256", "sha256", "a SHA-256 has 64 hex digits")
+    return plain.lower()

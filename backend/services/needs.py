@@ -13,10 +13,15 @@ from importlib.machinery import PathFinder
 from backend.config import Settings
 from backend.hookspecs import ModelFile, Role
 from backend.operations import Needs, Unavailable
+from backend.services.model_folders import ModelFolders, kind_and_name
 
 
 def unmet(
-    needs: Needs, role: Role, models: Mapping[str, ModelFile], settings: Settings
+    needs: Needs,
+    role: Role,
+    models: Mapping[str, ModelFile],
+    settings: Settings,
+    folders: ModelFolders,
 ) -> Unavailable | None:
     """The first need that is not met, or ``None``.
 
@@ -30,7 +35,7 @@ def unmet(
                 f"Install it beside Kino: uv pip install {module.partition('.')[0]}",
             )
     for model_id in needs.models:
-        why = _model_missing(model_id, models, settings)
+        why = _model_missing(model_id, models, folders)
         if why is not None:
             return why
     kind = needs.runs_on
@@ -58,7 +63,7 @@ def module_exists(name: str) -> bool:
 
 
 def _model_missing(
-    model_id: str, models: Mapping[str, ModelFile], settings: Settings
+    model_id: str, models: Mapping[str, ModelFile], folders: ModelFolders
 ) -> Unavailable | None:
     model = models.get(model_id)
     if model is None:
@@ -66,9 +71,10 @@ def _model_missing(
             f"no plugin says what the model {model_id!r} is",
             "Tell the plugin's author: register_models must give it.",
         )
-    if (settings.models_dir / model.folder / model.file_name).is_file():
+    if folders.find(*kind_and_name(model)) is not None:
         return None
     return Unavailable(
         f"the model file {model.file_name} is not in models/{model.folder}",
-        f"Get it from {model.source} (licence: {model.licence}), put it there, and start again.",
+        f"Run `kino models download {model_id}`, or get it from {model.source} (licence:"
+        f" {model.licence}), and start again.",
     )

@@ -7,7 +7,7 @@ Does not know: how the attempt was run (``services.runner``).
 from __future__ import annotations
 
 import random
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -26,6 +26,8 @@ if TYPE_CHECKING:
 
 _LONGEST_BACK_OFF_S: Final = 30.0
 
+StillIs = Callable[[Job], Awaitable[bool]]
+
 _log = structlog.get_logger("kino.jobs")
 
 
@@ -33,7 +35,11 @@ class Outcomes:
     """Records outcomes. Every method returns after how many seconds the job shall be queued
     again, or ``None`` if it shall not."""
 
-    def __init__(self, limits: Limits, assets: Assets, transitions: Transitions) -> None:
+    def __init__(
+        self, limits: Limits, assets: Assets, transitions: Transitions, still_is: StillIs
+    ) -> None:
+        """*still_is*: see `services.runner.Runner`."""
+        self._still_is = still_is
         self._limits = limits
         self._assets = assets
         self._transitions = transitions
@@ -44,6 +50,9 @@ class Outcomes:
         """Record the answer *done* of a worker (``state`` may also be ``lost``), which left its
         files in *folder* after *seconds*."""
         state, reason = done["state"], execution.reason
+        if execution.recorded:
+            self._say(execution, job, state, seconds)
+            return None
         if state == "succeeded":
             return await self._succeeded(execution, job, done["result"], folder, seconds)
         if reason == "drain":
@@ -76,6 +85,9 @@ class Outcomes:
     ) -> float | None:
         try:
             adopted, rows = await results.adopt(result, job.id, folder, self._assets)
+            # a model file that was replaced meanwhile: it is not known which one was read
+            if job.work is not None and job.model is not None and not await self._still_is(job):
+                rows = [*rows, ("UPDATE job SET work = NULL WHERE id = ?", (job.id,))]
         except Exception as error:  # noqa: BLE001 - a worker may answer anything; `problem_of` logs it
             problem = invocation.problem_of(error)
             if problem["retryable"]:

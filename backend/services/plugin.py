@@ -71,6 +71,7 @@ class Loaded:
     shapes: tuple[NodeShape, ...] = ()
     models: tuple[ModelFile, ...] = ()
     settings: BaseModel | None = None
+    web_folder: Path | None = None
     unmet: dict[str, Unavailable] = field(default_factory=dict)
     state: Literal["loaded", "started", "failed", "stopped"] = "loaded"
 
@@ -92,6 +93,7 @@ def read(name: str, module: object, ask: Ask, values: Mapping[str, Any]) -> Load
         _items(ask, "register_nodes", NodeShape),
         _items(ask, "register_models", ModelFile),
         _settings(name, ask("register_settings"), values),
+        _folder(ask("register_web_assets")),
     )
     for operation in loaded.operations:
         try:  # here, for whoever describes all operations must not meet the error
@@ -139,6 +141,16 @@ def _items(ask: Ask, hook: str, kind: type[T]) -> tuple[T, ...]:
                 raise PluginRefused(f"{hook} gave {type(item).__name__}, not {kind.__name__}")
             items.append(item)
     return tuple(items)
+
+
+def _folder(given: Any) -> Path | None:
+    if given is None:
+        return None
+    if not isinstance(given, Path):
+        raise PluginRefused(f"register_web_assets gave {type(given).__name__}, not a Path")
+    if not given.is_dir():
+        raise PluginRefused(f"register_web_assets gave {given.name!r}, which is no folder")
+    return given.resolve()
 
 
 def _settings(name: str, model: Any, values: Mapping[str, Any]) -> BaseModel | None:

@@ -21,6 +21,7 @@ from backend.operations import Operation, Unavailable
 from backend.plugins import BUILT_IN
 from backend.services import needs
 from backend.services.hook_thread import HookThread
+from backend.services.model_folders import ModelFolders, plugin_kinds
 from backend.services.plugin import (
     Home,
     Loaded,
@@ -96,6 +97,15 @@ class PluginHost:
         return {model.id: model for loaded in self._loaded.values() for model in loaded.models}
 
     @property
+    def web_folders(self) -> dict[str, Path]:
+        """What plugins show in the graph editor, by the plugin's name."""
+        return {
+            name: loaded.web_folder
+            for name, loaded in self._loaded.items()
+            if loaded.web_folder is not None
+        }
+
+    @property
     def settings(self) -> dict[str, Any]:
         """The settings of each plugin that has some, by the plugin's name."""
         return {
@@ -111,9 +121,10 @@ class PluginHost:
         for candidate in candidates(self._built_in, self._settings.plugins_dir):
             self._load_alone(candidate)
         models = self.models  # of all plugins, hence only now
+        folders = ModelFolders(self._settings, plugin_kinds(models.values()))
         for loaded in self._loaded.values():
             for operation in loaded.operations:
-                why = needs.unmet(operation.needs, self.role, models, self._settings)
+                why = needs.unmet(operation.needs, self.role, models, self._settings, folders)
                 if why is not None:
                     loaded.unmet[operation.name] = why
         self._offer()

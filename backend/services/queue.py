@@ -1,8 +1,16 @@
-"""The queue: which job is next, by capability and priority.
+"""The queue: which job is next, by capability, priority, waiting time and model.
 
 Knows: PgQueuer's in-memory adapter, used directly, and how to wait on it without polling.
 Does not know: what a job is; it carries identifiers. The ledger is the truth, the queue is
 rebuilt from it at every start.
+
+Ageing: a point of priority is worth a fixed time of waiting. Two jobs that wait age alike, so
+which of them comes first never changes: a job's rank is fixed when it is enqueued, and nothing
+that waits has to be looked at again. A job of priority 0 is passed by jobs of priority p only if
+they come within p times that time, however many come: nothing starves.
+
+Affinity: a worker that holds a model is given a job for it before an older one of the same
+priority that needs another, but each job is passed in this way only so many times.
 
 PgQueuer reads the wall clock, which may jump. So every row is enqueued as due since a century
 and no pick ever goes stale; a job that shall wait is enqueued when its time has come.
@@ -11,9 +19,11 @@ and no pick ever goes stale; a job that shall wait is enqueued when its time has
 from __future__ import annotations
 
 import asyncio
+import time
 import uuid
 from collections import Counter
 from collections.abc import Callable
+from dataclasses import dataclass, replace
 from datetime import timedelta
 from typing import Any, Final, Protocol
 
@@ -25,16 +35,40 @@ _NEVER_STALE: Final = timedelta(days=36500)
 _CLEAR_LOG_EVERY: Final = 500
 """PgQueuer keeps a log row for each step of each job, for ever, unless it is cleared."""
 
+_MS: Final = 1000
+_FIRST: Final = 10**15
+"""A rank before all others: more than the milliseconds of thirty thousand years."""
+
 
 class JobQueue(Protocol):
-    """The eight calls that Kino needs of a queue."""
+    """The eleven calls that Kino needs of a queue."""
 
-    async def enqueue(self, job_id: str, capability: str, priority: int) -> bool:
-        """Add a job unless it is there already; say whether it was added."""
+    async def enqueue(
+        self,
+        job_id: str,
+        capability: str,
+        priority: int,
+        *,
+        since: float | None = None,
+        model: str | None = None,
+    ) -> bool:
+        """Add a job unless it is there already; say whether it was added. *since* is the steady
+        time when its wait began, now by default; *model* is what its worker had better hold."""
         ...
 
-    async def take(self, capability: str, wanted: Callable[[], bool]) -> str | None:
-        """Wait for the next job of *capability*; ``None`` as soon as *wanted* says no."""
+    async def take(
+        self,
+        capability: str,
+        wanted: Callable[[], bool],
+        holds: Callable[[], str | None] = lambda: None,
+    ) -> str | None:
+        """Wait for the next job of *capability*; ``None`` as soon as *wanted* says no. *holds*
+        says which model the one who takes it has loaded."""
+        ...
+
+    async def exchange(self, taken: str, waiting: str) -> str:
+        """Take *waiting* instead of *taken*, which waits in its place then. Returns which one it
+        is: *taken* again, if the other does not wait."""
         ...
 
     async def finish(self, job_id: str) -> None:
@@ -45,8 +79,8 @@ class JobQueue(Protocol):
         """Forget a job that waits; say whether it did."""
         ...
 
-    async def promote(self, job_id: str, capability: str, priority: int) -> None:
-        """Raise the priority of a job that waits (never lower it)."""
+    async def move(self, job_id: str, priority: int) -> None:
+        """Give a job that waits another priority; it keeps the time that it has waited."""
         ...
 
     def exists(self, job_id: str) -> bool:
@@ -65,42 +99,91 @@ class JobQueue(Protocol):
         """Let every `take` ask its *wanted* again."""
         ...
 
+    def now(self) -> float:
+        """Steady seconds: unix time that never jumps while the service lives."""
+        ...
+
+    def not_before(self, since: float) -> None:
+        """Let the steady time begin after *since*: the clock was set back while nobody ran."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class _Waiting:
+    """A job that waits. ``row`` is PgQueuer's id of it; a higher ``rank`` is earlier."""
+
+    row: Any
+    capability: str
+    priority: int
+    since: float
+    model: str | None
+    rank: int
+
+    @property
+    def order(self) -> tuple[int, int]:
+        return -self.rank, self.row
+
 
 class InMemoryQueue:
-    """`JobQueue` over PgQueuer's ``InMemoryQueries``: higher priority first, then the older."""
+    """`JobQueue` over PgQueuer's ``InMemoryQueries``."""
 
-    def __init__(self) -> None:
+    def __init__(self, ageing_s: float = 60.0, same_model_run: int = 8) -> None:
+        """A point of priority is worth *ageing_s* of waiting; at most *same_model_run* jobs pass
+        one that needs another model."""
+        self._ageing_s = ageing_s
+        self._same_model_run = same_model_run
         self._queries = InMemoryQueries(InMemoryDriver())
         self._owner = uuid.uuid4()
-        self._rows: dict[str, tuple[Any, str]] = {}  # waiting: PgQueuer's row id, capability
+        self._rows: dict[str, _Waiting] = {}
         self._count: Counter[str] = Counter()  # of those, by capability
+        self._models: Counter[str] = Counter()  # of those with a model, by capability
+        self._passed: Counter[str] = Counter()  # how often a job that waits was passed
         self._taken: dict[str, Any] = {}  # job id -> PgQueuer's job, taken
         self._added: dict[str, asyncio.Event] = {}
         self._finished = 0
+        self._steady = time.time() - time.monotonic()
 
-    async def enqueue(self, job_id: str, capability: str, priority: int) -> bool:
-        (row,) = await self._queries.enqueue(
-            capability,
-            job_id.encode(),
-            priority,
-            execute_after=_ALWAYS_DUE,
-            dedupe_key=job_id,
-            on_conflict="skip",
-        )
+    def now(self) -> float:
+        return self._steady + time.monotonic()
+
+    def not_before(self, since: float) -> None:
+        self._steady = max(self._steady, since - time.monotonic())
+
+    async def enqueue(
+        self,
+        job_id: str,
+        capability: str,
+        priority: int,
+        *,
+        since: float | None = None,
+        model: str | None = None,
+    ) -> bool:
+        if self.exists(job_id):
+            return False
+        since = self.now() if since is None else since
+        rank = int((priority * self._ageing_s - since) * _MS)
+        row = await self._put(job_id, capability, rank, "skip")
         if row is None:
             return False
-        self._rows[job_id] = (row, capability)
+        self._rows[job_id] = _Waiting(row, capability, priority, since, model, rank)
         self._count[capability] += 1
+        self._models[capability] += model is not None
         self._event(capability).set()
         return True
 
-    async def take(self, capability: str, wanted: Callable[[], bool]) -> str | None:
+    async def take(
+        self,
+        capability: str,
+        wanted: Callable[[], bool],
+        holds: Callable[[], str | None] = lambda: None,
+    ) -> str | None:
         event = self._event(capability)
         routes = {capability: EntrypointExecutionParameter(concurrency_limit=0)}
         while wanted():
             event.clear()  # before looking, so that nothing added meanwhile is slept over
             found = None
             if self._count[capability]:
+                await self._prefer(capability, holds())
                 found = await self._queries.dequeue(1, routes, self._owner, None, _NEVER_STALE)
             if found:
                 job_id: str = found[0].payload.decode()
@@ -109,6 +192,18 @@ class InMemoryQueue:
                 return job_id
             await event.wait()
         return None
+
+    async def exchange(self, taken: str, waiting: str) -> str:
+        found = self._rows.get(waiting)
+        if taken == waiting or found is None:
+            return taken
+        await self.cancel(waiting)
+        await self.finish(taken)
+        self._taken[waiting] = None  # PgQueuer has no row of it any more
+        await self.enqueue(
+            taken, found.capability, found.priority, since=found.since, model=found.model
+        )
+        return waiting
 
     async def finish(self, job_id: str) -> None:
         taken = self._taken.pop(job_id, None)
@@ -119,20 +214,18 @@ class InMemoryQueue:
                 await self._queries.clear_queue_log()
 
     async def cancel(self, job_id: str) -> bool:
-        if job_id not in self._rows:
+        found = self._forget(job_id)
+        if found is None:
             return False
-        await self._queries.mark_job_as_cancelled([self._forget(job_id)])
+        await self._queries.mark_job_as_cancelled([found.row])
         return True
 
-    async def promote(self, job_id: str, capability: str, priority: int) -> None:
-        if job_id in self._rows:
-            await self._queries.enqueue(
-                capability,
-                job_id.encode(),
-                priority,
-                execute_after=_ALWAYS_DUE,
-                dedupe_key=job_id,
-                on_conflict="update_priority",
+    async def move(self, job_id: str, priority: int) -> None:
+        found = self._rows.get(job_id)
+        if found is not None and found.priority != priority:
+            await self.cancel(job_id)
+            await self.enqueue(
+                job_id, found.capability, priority, since=found.since, model=found.model
             )
 
     def exists(self, job_id: str) -> bool:
@@ -144,19 +237,54 @@ class InMemoryQueue:
     async def clear(self) -> None:
         await self._queries.clear_queue()
         await self._queries.clear_queue_log()
-        self._rows.clear()
-        self._count.clear()
-        self._taken.clear()
+        for kept in (self._rows, self._count, self._models, self._passed, self._taken):
+            kept.clear()
 
     def wake(self) -> None:
         for event in self._added.values():
             event.set()
 
-    def _forget(self, job_id: str) -> Any:
-        """The job no longer waits; its row id in PgQueuer, if it did."""
-        row, capability = self._rows.pop(job_id, (None, ""))
-        self._count[capability] -= row is not None
+    # --- inside -----------------------------------------------------------------------------
+
+    async def _prefer(self, capability: str, model: str | None) -> None:
+        """Bring a job for *model* to the front, if it may pass the one that is there."""
+        if model is None or not self._models[capability]:
+            return
+        waiting = [item for item in self._rows.items() if item[1].capability == capability]
+        first_id, first = min(waiting, key=lambda item: item[1].order)
+        if first.model in (None, model) or self._passed[first_id] >= self._same_model_run:
+            return
+        alike = [
+            item
+            for item in waiting
+            if item[1].model == model and item[1].priority == first.priority
+        ]
+        if alike:
+            job_id, found = min(alike, key=lambda item: item[1].order)
+            self._passed[first_id] += 1
+            self._rows[job_id] = replace(found, rank=_FIRST)
+            await self._put(job_id, capability, _FIRST, "update_priority")
+
+    async def _put(self, job_id: str, capability: str, rank: int, on_conflict: Any) -> Any:
+        """Tell PgQueuer; its id of the job, ``None`` if it was there."""
+        (row,) = await self._queries.enqueue(
+            capability,
+            job_id.encode(),
+            rank,
+            execute_after=_ALWAYS_DUE,
+            dedupe_key=job_id,
+            on_conflict=on_conflict,
+        )
         return row
+
+    def _forget(self, job_id: str) -> _Waiting | None:
+        """The job no longer waits; what was known of it, if it did."""
+        found = self._rows.pop(job_id, None)
+        self._passed.pop(job_id, None)
+        if found is not None:
+            self._count[found.capability] -= 1
+            self._models[found.capability] -= found.model is not None
+        return found
 
     def _event(self, capability: str) -> asyncio.Event:
         return self._added.setdefault(capability, asyncio.Event())

@@ -14,19 +14,18 @@ import hashlib
 import hmac
 import re
 import shutil
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from pathlib import Path
-from typing import IO, Final
+from typing import IO, Any, Final, Protocol
 
 from backend.config import Limits
 from backend.errors import (
     AssetRejected,
     AssetTooLarge,
-    FieldError,
-    InvalidParameters,
     MalformedRequest,
     RequestRefused,
     StorageFull,
+    refused,
 )
 
 MAX_NAME_BYTES: Final = 255
@@ -35,14 +34,20 @@ _FLOOR_EVERY: Final = 64 * 2**20
 _SHA256: Final = re.compile(r"(?:^|,)\s*sha-256\s*=\s*:([A-Za-z0-9+/=]*):")
 
 
+class Hasher(Protocol):
+    """What is shown the bytes as they pass: hashlib's objects, BLAKE3."""
+
+    def update(self, data: bytes, /) -> Any: ...
+
+
 def check_name(name: str) -> str:
     """A file name that is a label and nothing more. Raises `InvalidParameters`."""
     if not name.strip() or len(name.encode("utf-8", "replace")) > MAX_NAME_BYTES:
-        raise _broken("/file_name", "length", f"a file name has 1 to {MAX_NAME_BYTES} bytes")
+        raise refused("/file_name", "length", f"a file name has 1 to {MAX_NAME_BYTES} bytes")
     if "/" in name or "\\" in name or name in (".", ".."):
-        raise _broken("/file_name", "no_path", "a file name holds no path: no '/', '\\' or '..'")
+        raise refused("/file_name", "no_path", "a file name holds no path: no '/', '\\' or '..'")
     if not name.isprintable():
-        raise _broken("/file_name", "printable", "a file name holds no control characters")
+        raise refused("/file_name", "printable", "a file name holds no control characters")
     return name
 
 
@@ -60,16 +65,19 @@ async def to_disk(
     *,
     declared: int | None = None,
     content_digest: str | None = None,
+    hasher: Hasher | None = None,
 ) -> int:
     """Write all *chunks* to the new file *path*, in constant memory; returns the number of bytes.
 
     *content_digest* is the value of RFC 9530's header; its sha-256, if any, must be right.
+    *hasher* is shown every byte.
     Raises `AssetTooLarge` at the cap, `StorageFull`, ``RequestRefused`` (408) when nothing comes
     for too long, `MalformedRequest` for fewer bytes than *declared*, `InvalidParameters` for the
     digest and `AssetRejected` for an empty body.
     """
     wanted = _wanted_digest(content_digest)
     digest, size, checked = hashlib.sha256(), 0, 0
+    hashers = [digest] if hasher is None else [digest, hasher]
     with await asyncio.to_thread(path.open, "xb") as file:
         pending = bytearray()
         while chunk := await _next(chunks, limits.body_inactivity_s):
@@ -78,18 +86,18 @@ async def to_disk(
                 raise _too_large(limits)
             pending += chunk
             if len(pending) >= _GATHER:
-                await asyncio.to_thread(_write, file, digest, bytes(pending))
+                await asyncio.to_thread(_write, file, hashers, bytes(pending))
                 pending.clear()
             if size - checked >= _FLOOR_EVERY:
                 _check_floor(path.parent, limits, 0)
                 checked = size
-        await asyncio.to_thread(_write, file, digest, bytes(pending))
+        await asyncio.to_thread(_write, file, hashers, bytes(pending))
     if declared is not None and size != declared:
         raise MalformedRequest(f"the body has {size} bytes, {declared} were declared")
     if size == 0:
-        raise AssetRejected("the file is empty")
+        raise AssetRejected("the file is empty", rule="empty")
     if wanted is not None and not hmac.compare_digest(wanted, digest.digest()):
-        raise _broken("/content_digest", "content_digest", "the body has another sha-256")
+        raise refused("/content_digest", "content_digest", "the body has another sha-256")
     return size
 
 
@@ -107,8 +115,9 @@ async def _next(chunks: AsyncIterator[bytes], patience_s: float) -> bytes:
             return chunk
 
 
-def _write(file: IO[bytes], digest: hashlib._Hash, part: bytes) -> None:
-    digest.update(part)
+def _write(file: IO[bytes], hashers: Sequence[Hasher], part: bytes) -> None:
+    for hasher in hashers:
+        hasher.update(part)
     try:
         file.write(part)
         file.flush()
@@ -138,16 +147,13 @@ def _wanted_digest(header: str | None) -> bytes | None:
     except binascii.Error:
         wanted = b""
     if len(wanted) != hashlib.sha256().digest_size:
-        raise _broken("/content_digest", "content_digest", "it reads 'sha-256=:<base64>:'")
+        raise refused("/content_digest", "content_digest", "it reads 'sha-256=:<base64>:'")
     return wanted
 
 
 def _too_large(limits: Limits) -> AssetTooLarge:
     return AssetTooLarge(
         f"an upload may have {limits.upload_bytes} bytes (limit upload_bytes)",
+        rule="upload_bytes",
         extra={"limit": limits.upload_bytes},
     )
-
-
-def _broken(pointer: str, rule: str, message: str) -> InvalidParameters:
-    return InvalidParameters(f"{pointer}: {message}", errors=[FieldError(pointer, rule, message)])

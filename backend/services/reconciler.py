@@ -1,6 +1,6 @@
 """The reconciler: makes the queue agree with the ledger, at the start and every 15 s.
 
-Knows: which rows must be in the queue, which attempts have no owner, and ageing.
+Knows: which rows must be in the queue, which attempts have no owner, which followers no leader.
 Does not know: how jobs run.
 """
 
@@ -12,6 +12,7 @@ from typing import Any, Final
 import structlog
 
 from backend.errors import KinoError
+from backend.services.attachments import Attachments
 from backend.services.events import Events
 from backend.services.ledger import Ledger, Row
 from backend.services.outcomes import crash_of
@@ -20,8 +21,15 @@ from backend.services.runner import Runner
 from backend.services.transitions import Transitions
 
 _EVERY_S: Final = 15.0
-_OLDER_S: Final = 60.0
-"""A job that waits gains one point of priority in so many seconds, so that nothing starves."""
+
+_WAITING: Final = """
+SELECT id, capability, model, coalesce(queued, created) AS since,
+    max(priority, coalesce((SELECT max(follower.priority) FROM job AS follower
+        WHERE follower.leader = job.id AND follower.state IN ('queued', 'running')), priority))
+    AS priority
+FROM job WHERE state = 'queued' AND leader IS NULL ORDER BY id
+"""
+"""Jobs that shall be in the queue, as urgent as the most urgent that waits for them."""
 
 _log = structlog.get_logger("kino.jobs")
 
@@ -35,6 +43,7 @@ class Reconciler:
         queue: JobQueue,
         events: Events,
         runner: Runner,
+        attachments: Attachments,
         *,
         every_s: float = _EVERY_S,
     ) -> None:
@@ -42,10 +51,10 @@ class Reconciler:
         self._queue = queue
         self._events = events
         self._runner = runner
+        self._attachments = attachments
         self._transitions = Transitions(ledger, events)
         self._every_s = every_s
         self._task: asyncio.Task[None] | None = None
-        self._seen: dict[str, float] = {}  # waiting job -> loop time when first seen
 
     async def recover(self) -> None:
         """After a start: rebuild the queue from the ledger. Whatever was running has crashed."""
@@ -53,6 +62,8 @@ class Reconciler:
         for row in rows:
             self._events.resume(row["id"])
         await self._queue.clear()
+        latest = "SELECT max(coalesce(queued, created)) AS last FROM job WHERE state = 'queued'"
+        self._queue.not_before(self._ledger.read(latest)[0]["last"] or 0.0)
         await self.reconcile()
         if rows:
             _log.info("recovered", jobs=len(rows))
@@ -69,17 +80,19 @@ class Reconciler:
 
     async def reconcile(self) -> int:
         """Compare once; return how many jobs had to be put right."""
-        changed = 0
+        changed = await self._attachments.reconcile()  # first: followers hear of the rest
         running = "SELECT id, attempt, max_attempts, token, cancel_requested FROM job"
-        for row in self._ledger.read(running + " WHERE state = 'running' ORDER BY id"):
+        where = " WHERE state = 'running' AND leader IS NULL ORDER BY id"
+        for row in self._ledger.read(running + where):
             if not self._runner.owns(row["id"]):
                 changed += await self._bury(row)
-        waiting = "SELECT id, capability, priority FROM job WHERE state = 'queued' ORDER BY id"
-        rows = self._ledger.read(waiting)
-        for row in rows:
+        for row in self._ledger.read(_WAITING):
             if not self._runner.owns(row["id"]):
-                changed += await self._queue.enqueue(row["id"], row["capability"], row["priority"])
-        await self._age(rows)
+                changed += await self._queue.enqueue(
+                    *(row["id"], row["capability"], row["priority"]),
+                    since=row["since"],
+                    model=row["model"],
+                )
         return changed
 
     async def _bury(self, row: Row) -> bool:
@@ -90,15 +103,6 @@ class Reconciler:
         if row["attempt"] >= row["max_attempts"]:
             return await self._transitions.finish(row["id"], row["token"], "failed", error=problem)
         return await self._transitions.requeue(row["id"], row["token"], error=problem)
-
-    async def _age(self, rows: list[Row]) -> None:
-        """Raise the priority of what has waited long; measured on the loop's clock."""
-        now = asyncio.get_running_loop().time()
-        self._seen = {row["id"]: self._seen.get(row["id"], now) for row in rows}
-        for row in rows:
-            points = int((now - self._seen[row["id"]]) / _OLDER_S)
-            if points:
-                await self._queue.promote(row["id"], row["capability"], row["priority"] + points)
 
     async def _run(self) -> None:
         while True:

@@ -6,12 +6,11 @@ Does not know: how an operation is run or shown.
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from backend.errors import UnknownName
+from backend.errors import UnknownName, near_names
 from backend.operations import Operation, Unavailable
 from backend.services.plugin_host import PluginHost
 
@@ -36,6 +35,7 @@ class Registry:
         self._host = host
         self._reported: dict[str, dict[str, Unavailable]] = {}
         self._stored: dict[str, tuple[Operation[..., Any], str]] = {}
+        self._families: dict[str, str] = {}
 
     def get(self, name: str) -> Entry:
         """The operation called *name*. Raises `UnknownName`, with near matches as the remedy."""
@@ -43,10 +43,10 @@ class Registry:
         if found is None and name in self._stored:
             return self._like(*self._stored[name])
         if found is None:
-            near = difflib.get_close_matches(name, [*self._host.operations, *self._stored], n=3)
+            near = near_names(name, [*self._host.operations, *self._stored])
             raise UnknownName(
                 f"there is no operation {name[:80]!r}",
-                remedy=f"Did you mean {' or '.join(near)}?" if near else "See GET /v1/operations.",
+                remedy=f"Did you mean {near}?" if near else "See GET /v1/operations.",
             )
         return self._entry(name, *found)
 
@@ -67,6 +67,21 @@ class Registry:
     def withdraw(self, name: str) -> None:
         """Take back what was offered."""
         self._stored.pop(name, None)
+
+    def adopt(self, family: str, like: str) -> None:
+        """Whatever is called *family* and more is run by the operation called *like*."""
+        self._families[family] = like
+
+    def ran_by(self, name: str) -> Entry:
+        """What runs the jobs of *name*: itself, or for one of a family that is not offered any
+        more, what runs them all. Raises `UnknownName`."""
+        try:
+            return self.get(name)
+        except UnknownName:
+            for family, like in self._families.items():
+                if name.startswith(family):
+                    return self.get(like)
+            raise
 
     def report(self, kind: str, unavailable: Mapping[str, Unavailable]) -> None:
         """Take what a worker of *kind* said of itself when it became ready; it replaces what the

@@ -6,6 +6,7 @@ Does not know: how an asset is kept, nor whether a worker tells the truth (``ser
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -45,11 +46,41 @@ async def adopt(
     return adopted, statements
 
 
+def leaves(value: Any) -> Iterator[dict[str, Any]]:
+    """The media of an adopted result."""
+    if isinstance(value, dict):
+        if _is_leaf(value):
+            yield value
+        else:
+            for item in value.values():
+                yield from leaves(item)
+    elif isinstance(value, list):
+        for item in value:
+            yield from leaves(item)
+
+
+def readdressed(value: Any, job_id: str) -> Any:
+    """An adopted result as that of another job, which shares its assets."""
+    if isinstance(value, dict):
+        if _is_leaf(value):
+            return {**value, "href": _href(job_id, value["href"].rpartition("/")[2])}
+        return {key: readdressed(item, job_id) for key, item in value.items()}
+    return [readdressed(item, job_id) for item in value] if isinstance(value, list) else value
+
+
+def _is_leaf(value: dict[str, Any]) -> bool:
+    return "asset" in value and "href" in value
+
+
+def _href(job_id: str, name: str) -> str:
+    return f"/v1/jobs/{job_id}/outputs/{name}"
+
+
 def find(result: dict[str, Any], name: str) -> dict[str, Any] | None:
     """The output of this flat name in an adopted result."""
 
     def walk(value: Any, here: str) -> dict[str, Any] | None:
-        if isinstance(value, dict) and "asset" in value and "href" in value:
+        if isinstance(value, dict) and _is_leaf(value):
             return value if here == name else None
         items: list[tuple[str | int, Any]] = []
         if isinstance(value, dict):
@@ -78,5 +109,5 @@ def _present(asset: Asset, job_id: str, name: str) -> dict[str, Any]:
         "media_type": asset.media_type,
         "file_name": asset.file_name,
         "size": asset.size,
-        "href": f"/v1/jobs/{job_id}/outputs/{name}",
+        "href": _href(job_id, name),
     }

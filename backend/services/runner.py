@@ -25,13 +25,16 @@ import structlog
 from backend import wire
 from backend.config import Settings
 from backend.services import identifiers, invocation
+from backend.services.back_off import BackOff
 from backend.services.events import Events
 from backend.services.execution import Execution
 from backend.services.invocation import InputFile
 from backend.services.job import Job
 from backend.services.ledger import Ledger
-from backend.services.outcomes import Outcomes
+from backend.services.outcomes import Outcomes, StillIs
+from backend.services.pausing import Pause
 from backend.services.queue import JobQueue
+from backend.services.reporting import report
 from backend.services.transitions import Transitions
 from backend.services.worker_pool import Worker, WorkerPool
 from backend.services.worker_process import WorkerLost
@@ -46,11 +49,14 @@ if TYPE_CHECKING:
 _log = structlog.get_logger("kino.jobs")
 
 
+async def _always(_job: Job) -> bool:
+    return True
+
+
 @dataclass(frozen=True, slots=True)
 class Attempt:
     """What came of an attempt: the worker's answer, its files in *scratch*, how long it took."""
 
-    job: Job
     done: Mapping[str, Any]
     scratch: Path
     seconds: float
@@ -69,10 +75,16 @@ class Runner:
         pool: WorkerPool,
         prepare: Callable[[Job], Job] = lambda job: job,
         explain: Callable[[Job, wire.Message], wire.Message] = lambda job, done: done,
+        choose: Callable[[str], str] = lambda job_id: job_id,
+        pause: Pause | None = None,
+        still_is: StillIs = _always,
     ) -> None:
         """*prepare* says as what a job is given to its worker (it raises what the job fails of),
-        *explain* what the worker's answer means for the job as it was asked for."""
-        self._prepare, self._explain = prepare, explain
+        *explain* what the worker's answer means for the job as it was asked for, and *choose*
+        which waiting job goes in place of the one whose turn it is. *still_is* says whether a
+        job's result is still that of the work that it was accepted as."""
+        self._pause = pause or Pause(ledger)
+        self._prepare, self._explain, self._choose = prepare, explain, choose
         self._limits = settings.limits
         self._scratch = settings.data_dir / "scratch" / "jobs"
         self._ledger = ledger
@@ -82,11 +94,11 @@ class Runner:
         self._pool = pool
         self._transitions = Transitions(ledger, events)
         self._executions: dict[str, Execution] = {}
-        self._back_off: dict[str, asyncio.TimerHandle] = {}
+        self._back_off = BackOff(queue)
         self._fresh: dict[str, Job] = {}
         self._lanes: dict[asyncio.Task[None], Worker] = {}
-        self._outcomes = Outcomes(settings.limits, assets, self._transitions)
-        self._tasks: set[asyncio.Future[Any]] = set()
+        self._outcomes = Outcomes(settings.limits, assets, self._transitions, still_is)
+        self._holds: dict[Worker, tuple[int, str]] = {}
         self._settling: set[asyncio.Task[None]] = set()
         self._rooms: dict[Worker, Path] = {}
         self._numbers = count(1)
@@ -109,8 +121,7 @@ class Runner:
         if self._draining:
             return
         self._draining = True
-        for timer in self._back_off.values():
-            timer.cancel()
+        self._back_off.stop()
         running = [execution for execution in self._executions.values() if execution.is_running]
         busy = {execution.worker for execution in running}
         for lane, worker in self._lanes.items():
@@ -147,9 +158,11 @@ class Runner:
     def forget(self, job_id: str) -> None:
         """A waiting job was cancelled: what is remembered of it is out of date."""
         self._fresh.pop(job_id, None)
-        timer = self._back_off.pop(job_id, None)
-        if timer is not None:
-            timer.cancel()
+        self._back_off.forget(job_id)
+
+    def forget_fresh(self, job_id: str) -> None:
+        """A waiting job was changed: it is read anew."""
+        self._fresh.pop(job_id, None)
 
     def running(self, job_id: str) -> Execution | None:
         """The attempt that runs now; the ledger may learn of it a moment later."""
@@ -160,16 +173,23 @@ class Runner:
         """Whether the job runs, or waits for its back-off to pass."""
         return job_id in self._executions or job_id in self._back_off
 
+    def bequeath(self, execution: Execution, heir: Job) -> None:
+        """What comes of the attempt is another job's from now on."""
+        execution.job = heir
+        self._executions[heir.id] = execution
+
     # --- one lane ---------------------------------------------------------------------------
 
     async def _serve(self, worker: Worker) -> None:
         while not self._draining:
             await worker.wait_ready()
+            await self._pause.wait_over()
             job_id = await self._queue.take(
-                worker.kind, lambda: worker.is_ready and not self._draining
+                worker.kind, partial(self._wants, worker), partial(self._model_of, worker)
             )
             if job_id is None:
                 continue
+            job_id = await self._queue.exchange(job_id, self._choose(job_id))
             execution = Execution(job_id, worker, self._limits.cancel_grace_s)
             self._executions[job_id] = execution
             settling = asyncio.create_task(self._settle(execution, await self._attempt(execution)))
@@ -184,6 +204,7 @@ class Runner:
             job = self._fresh.pop(execution.job_id, None) or self._read(execution.job_id)
             if job is None or job.state != "queued":
                 return None
+            execution.job = job
             execution.attempt = job.attempt + 1
             execution.token = identifiers.token()
             execution.started = time.time()
@@ -193,6 +214,8 @@ class Runner:
             return None
         scratch = self._rooms.pop(execution.worker, None) or self._new_room(execution.worker)
         begun = time.monotonic()
+        if job.model is not None:
+            self._holds[execution.worker] = execution.worker.starts, job.model
         try:
             files = self._files(job, scratch)
             done = self._explain(job, await execution.run(self._prepare(job), files, scratch))
@@ -203,15 +226,16 @@ class Runner:
         except Exception as error:  # noqa: BLE001 - becomes the job's problem; `problem_of` logs it
             problem = invocation.problem_of(error)
             done = {"state": "failed", "problem": problem, "retryable": problem["retryable"]}
-        return Attempt(job, done, scratch, time.monotonic() - begun)
+        return Attempt(done, scratch, time.monotonic() - begun)
 
     async def _settle(self, execution: Execution, attempt: Attempt | None) -> None:
         """Record what came of an attempt, while its worker is busy with the next job."""
         wait: float | None = None
+        job = execution.job
         try:
-            if attempt is not None:
+            if attempt is not None and job is not None:
                 wait = await self._outcomes.record(
-                    execution, attempt.job, attempt.done, attempt.scratch, attempt.seconds
+                    execution, job, attempt.done, attempt.scratch, attempt.seconds
                 )
         except Exception:  # noqa: BLE001 - the row stays as it is; the reconciler puts it back
             _log.exception("outcome cannot be recorded", job=execution.job_id)
@@ -219,11 +243,19 @@ class Runner:
             if attempt is not None and not attempt.done.get("clean"):
                 await asyncio.to_thread(shutil.rmtree, attempt.scratch, ignore_errors=True)
             await self._queue.finish(execution.job_id)
-            if attempt is not None and wait is not None and not self._draining:
-                self._enqueue_later(attempt.job, wait)
+            if job is not None and wait is not None and not self._draining:
+                self._back_off.enqueue_later(job, wait)
             # last: while nobody owns the job, the reconciler would put it back at once
-            if self._executions.get(execution.job_id) is execution:
-                del self._executions[execution.job_id]
+            for name in [key for key, each in self._executions.items() if each is execution]:
+                del self._executions[name]
+
+    def _wants(self, worker: Worker) -> bool:
+        return worker.is_ready and not self._draining and not self._pause.is_on
+
+    def _model_of(self, worker: Worker) -> str | None:
+        """The model of the last job that the worker's process was given."""
+        starts, model = self._holds.get(worker, (0, None))
+        return model if starts == worker.starts else None
 
     def _read(self, job_id: str) -> Job | None:
         rows = self._ledger.read("SELECT * FROM job WHERE id = ?", job_id)
@@ -253,31 +285,8 @@ class Runner:
 
     def _report(self, worker: Worker, message: wire.Message, binary: bytes) -> None:
         """What a worker says of the job that it has; anything else is not listened to."""
-        job_id = message["job"]
-        execution = self._executions.get(job_id)
-        if execution is None or execution.worker is not worker:
+        execution = self._executions.get(message["job"])
+        if execution is None or execution.worker is not worker or execution.job is None:
             return
-        if execution.reason is not None or not execution.is_running:  # no word after the answer
-            return
-        if message["t"] == "preview":
-            self._events.show(job_id, binary)
-        elif message["t"] == "log":
-            said = invocation.readable(str(message["message"]))
-            self._events.publish(job_id, "log", {"message": said})
-        elif message["t"] == "progress":
-            done, total = float(message["done"]), float(message["total"])
-            fraction = min(max(done / total, 0.0), 1.0) if total > 0 else 0.0
-            data = {"fraction": fraction, "done": done, "total": total, "node": message["node"]}
-            self._events.publish(job_id, "progress", data)
-
-    def _enqueue_later(self, job: Job, seconds: float) -> None:
-        """Queue the job again when *seconds* of the loop's clock have passed."""
-
-        def enqueue() -> None:
-            del self._back_off[job.id]
-            task = asyncio.ensure_future(self._queue.enqueue(job.id, job.capability, job.priority))
-            self._tasks.add(task)
-            task.add_done_callback(self._tasks.discard)
-
-        loop = asyncio.get_running_loop()
-        self._back_off[job.id] = loop.call_later(seconds, enqueue)
+        if execution.reason is None and execution.is_running:  # no word after the answer
+            report(self._events, execution.job.id, message, binary)

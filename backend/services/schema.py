@@ -89,4 +89,64 @@ CREATE TABLE workflow (                        -- stored graphs; every version s
 );
 """
 
-MIGRATIONS: Final[tuple[str, ...]] = (JOBS + ASSETS, SMALL_BLOBS, WORKFLOWS)
+SHIPPED_WORKFLOWS: Final = """
+ALTER TABLE workflow ADD COLUMN shipped_for TEXT;   -- set: comes with Kino; which ComfyUI
+"""
+
+WORK: Final = """
+ALTER TABLE job ADD COLUMN work TEXT;          -- hash of all that the result depends on
+ALTER TABLE job ADD COLUMN leader TEXT;        -- the equal job whose work this one shares
+ALTER TABLE job ADD COLUMN cached INTEGER NOT NULL DEFAULT 0;  -- the result is another job's
+ALTER TABLE job ADD COLUMN batch TEXT;
+ALTER TABLE job ADD COLUMN model TEXT;         -- kind/name of the first model file, for affinity
+ALTER TABLE job ADD COLUMN queued REAL;        -- when its wait began, in steady unix seconds
+CREATE INDEX job_by_work ON job (work, state, id) WHERE work IS NOT NULL;
+CREATE INDEX job_by_leader ON job (leader) WHERE leader IS NOT NULL;
+CREATE INDEX job_by_batch ON job (batch, id) WHERE batch IS NOT NULL;
+CREATE TABLE batch (
+    id              TEXT PRIMARY KEY,
+    operation       TEXT NOT NULL,
+    metadata        TEXT NOT NULL,             -- JSON object of the caller's
+    priority        INTEGER NOT NULL,
+    count           INTEGER NOT NULL,          -- jobs that it began with
+    idempotency_key TEXT UNIQUE,
+    body_hash       TEXT,
+    created         REAL NOT NULL,             -- unix seconds
+    finished        REAL
+);
+CREATE TABLE queue_pause (since REAL NOT NULL);  -- a row: no job is taken
+"""
+
+PROMPTS: Final = """
+CREATE TABLE prompt (                          -- what was posted to ComfyUI's own API
+    place     INTEGER PRIMARY KEY AUTOINCREMENT,
+    job_id    TEXT NOT NULL UNIQUE REFERENCES job (id) ON DELETE CASCADE,
+    prompt_id TEXT NOT NULL,                   -- ComfyUI's id; a client may use one twice
+    number    REAL NOT NULL,                   -- the lowest goes first
+    client_id TEXT,                            -- whose WebSocket hears of it
+    history   TEXT                             -- JSON {outputs, meta, status} of the last run
+);
+CREATE INDEX prompt_by_id ON prompt (prompt_id);
+"""
+
+RECEIVED: Final = """
+CREATE TABLE received (                        -- what an upload was before it was made canonical
+    digest    TEXT PRIMARY KEY,                -- BLAKE3 of the bytes as they came, 64 hex digits
+    reference TEXT NOT NULL                    -- the content that is kept of them
+);
+"""
+
+MODEL_HASHES: Final = """
+CREATE TABLE model_hash (                      -- SHA-256 of model files, as far as anybody asked
+    path     TEXT PRIMARY KEY,
+    size     INTEGER NOT NULL,
+    mtime_ns INTEGER NOT NULL,                 -- another size or time: the hash is out of date
+    sha256   TEXT NOT NULL,
+    created  REAL NOT NULL
+);
+"""
+
+MIGRATIONS: Final[tuple[str, ...]] = (
+    *(JOBS + ASSETS, SMALL_BLOBS, WORKFLOWS, SHIPPED_WORKFLOWS, WORK, PROMPTS, MODEL_HASHES),
+    *(RECEIVED,),
+)

@@ -12,9 +12,9 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, Final
 
-from backend.services.event import EventType
+from backend.services.event import Event, EventType
 from backend.services.events import Events
 from backend.services.execution import Execution
 from backend.services.job import ENDED, Job, State
@@ -25,6 +25,38 @@ def _json(value: Any) -> str:
     return json.dumps(value, separators=(",", ":"))
 
 
+_INSERT: Final = (
+    "INSERT INTO job (id, operation, version, params, inputs, metadata, capability, priority,"
+    " state, max_attempts, timeout_s, created, queued, work, model, leader, batch, cached, result,"
+    " started, finished, execution_s, idempotency_key, body_hash)"
+    " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
+    " ON CONFLICT (idempotency_key) WHERE idempotency_key IS NOT NULL DO NOTHING RETURNING id"
+)
+
+
+def _insert(
+    job: Job, idempotency_key: str | None = None, body_hash: str | None = None
+) -> Statement:
+    """The statement that writes a new job."""
+    return _INSERT, (
+        *(job.id, job.operation, job.version, _json(job.params), _json(job.inputs)),
+        *(_json(job.metadata), job.capability, job.priority, job.state, job.max_attempts),
+        *(job.timeout_s, job.created, job.queued, job.work, job.model, job.leader, job.batch),
+        *(job.cached, None if job.result is None else _json(job.result), job.started),
+        *(job.finished, job.execution_s, idempotency_key, body_hash),
+    )
+
+
+def _beginning(job: Job) -> list[tuple[EventType, dict[str, Any]]]:
+    """The events with which a job begins; one whose work was done already ends at once."""
+    shared = {} if job.leader is None else {"leader": job.leader}
+    queued: dict[str, Any] = {"operation": job.operation, "priority": job.priority, **shared}
+    if job.has_ended:
+        ended = {"execution_s": job.execution_s, "cached": job.cached, **shared}
+        return [("queued", queued), (job.state, ended)]  # type: ignore[list-item]
+    return [("queued", queued)]
+
+
 class Transitions:
     """Changes jobs. Asynchronous methods return whether the change happened."""
 
@@ -32,22 +64,22 @@ class Transitions:
         self._ledger = ledger
         self._events = events
 
-    async def submit(self, job: Job, idempotency_key: str | None, body_hash: str | None) -> bool:
-        """Write a new job. False if the idempotency key is taken."""
-        insert = (
-            "INSERT INTO job (id, operation, version, params, inputs, metadata, capability,"
-            " priority, state, max_attempts, timeout_s, created, idempotency_key, body_hash)"
-            " VALUES (?, ?, ?, ?, ?, ?, ?, ?, 'queued', ?, ?, ?, ?, ?)"
-            " ON CONFLICT (idempotency_key) WHERE idempotency_key IS NOT NULL DO NOTHING"
-            " RETURNING id"
-        )
-        args = (
-            *(job.id, job.operation, job.version, _json(job.params), _json(job.inputs)),
-            *(_json(job.metadata), job.capability, job.priority, job.max_attempts),
-            *(job.timeout_s, job.created, idempotency_key, body_hash),
-        )
-        data = {"operation": job.operation, "priority": job.priority}
-        return await self._change(job.id, "queued", data, (insert, args), first=True)
+    async def submit(
+        self,
+        job: Job,
+        idempotency_key: str | None = None,
+        body_hash: str | None = None,
+        more: Sequence[Statement] = (),
+    ) -> bool:
+        """Write a new job, together with *more*; one may have ended already, or follow another.
+        False if the idempotency key is taken."""
+        return await self._add([job], [_insert(job, idempotency_key, body_hash), *more])
+
+    async def submit_all(
+        self, batch: Statement, more: Sequence[Statement], jobs: list[Job]
+    ) -> bool:
+        """Write all jobs of a batch, or none; false if *batch*, which inserts its row, did not."""
+        return await self._add(jobs, [batch, *more, *(_insert(job) for job in jobs)])
 
     def claim(self, job: Job, execution: Execution, refused: Callable[[], None]) -> None:
         """Begin the next attempt; *refused* is called if the job is not queued any more.
@@ -89,7 +121,7 @@ class Transitions:
         if error is not None:
             data["error"] = error
         event: Any = state
-        return await self._change(job_id, event, data, (update, args), more=more)
+        return await self.change(job_id, event, data, (update, args), more=more)
 
     async def requeue(
         self,
@@ -112,7 +144,7 @@ class Transitions:
         data: dict[str, Any] = {"in_s": round(wait_s, 3)}
         if error is not None:
             data["error"] = error
-        put_back = await self._change(
+        put_back = await self.change(
             job_id, "retry", data, (update, (int(refund), job_id, token)), durable=False
         )
         if not put_back:  # somebody was told that it will end; if the attempt is ours, it does
@@ -125,7 +157,12 @@ class Transitions:
             "UPDATE job SET state = 'cancelled', finished = ?, cancel_requested = 1"
             " WHERE id = ? AND state = 'queued' RETURNING id"
         )
-        return await self._change(job_id, "cancelled", {}, (update, (time.time(), job_id)))
+        return await self.change(job_id, "cancelled", {}, (update, (time.time(), job_id)))
+
+    async def set_priority(self, job_id: str, priority: int) -> bool:
+        """Give a job that has not begun another priority."""
+        sql = "UPDATE job SET priority = ? WHERE id = ? AND state = 'queued' RETURNING id"
+        return bool((await self._ledger.write((sql, (priority, job_id))))[0])
 
     async def request_cancel(self, job_id: str) -> bool:
         """Remember, over a crash, that a running job shall end."""
@@ -138,15 +175,17 @@ class Transitions:
         )
         return bool(rows[0])
 
-    async def resubmit(self, job_id: str, max_attempts: int) -> bool:
-        """Queue a failed or cancelled job again, with all its attempts."""
+    async def resubmit(self, job_id: str, max_attempts: int, since: float) -> bool:
+        """Queue a failed or cancelled job again, with all its attempts, as from *since*. It works
+        for itself: what it was equal to may have changed."""
         update = (
             "UPDATE job SET state = 'queued', attempt = 0, max_attempts = ?, error = NULL,"
-            " cancel_requested = 0, started = NULL, finished = NULL, execution_s = NULL"
+            " cancel_requested = 0, started = NULL, finished = NULL, execution_s = NULL,"
+            " queued = ?, work = NULL, leader = NULL, cached = 0"
             " WHERE id = ? AND state IN ('failed', 'cancelled') RETURNING id"
         )
-        return await self._change(
-            job_id, "queued", {"again": True}, (update, (max_attempts, job_id))
+        return await self.change(
+            job_id, "queued", {"again": True}, (update, (max_attempts, since, job_id))
         )
 
     async def delete(self, job_id: str) -> bool:
@@ -168,7 +207,32 @@ class Transitions:
         if not rows or rows[0]["state"] in ENDED:
             self._events.drop(job_id)
 
-    async def _change(
+    async def _add(self, jobs: list[Job], statements: list[Statement]) -> bool:
+        """Write new jobs with their first events; nothing if the first statement returns no row."""
+        events: list[Event] = []
+        for job in jobs:
+            for type_, data in _beginning(job):
+                first = type_ == "queued"
+                event, made = self._events.milestone(job.id, type_, data, first=first)
+                events.append(event)
+                statements += made
+        try:
+            rows = await self._ledger.write(*statements, fenced=True)
+        except Exception:
+            self._take_back(events)
+            raise
+        if not rows[0]:
+            self._take_back(events)
+            return False
+        for event in events:
+            self._events.announce(event)
+        return True
+
+    def _take_back(self, events: list[Event]) -> None:
+        for event in reversed(events):
+            self._events.forget(event)
+
+    async def change(
         self,
         job_id: str,
         type_: EventType,
@@ -177,9 +241,9 @@ class Transitions:
         *,
         more: Sequence[Statement] = (),
         durable: bool = True,
-        first: bool = False,
     ) -> bool:
-        event, statements = self._events.milestone(job_id, type_, data, first=first)
+        """Make *update*, and *more* with it, if it returns a row; then tell of the event."""
+        event, statements = self._events.milestone(job_id, type_, data)
         try:
             rows = await self._ledger.write(
                 update, *more, *statements, durable=durable, fenced=True

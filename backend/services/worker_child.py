@@ -21,7 +21,9 @@ import structlog
 from backend import wire
 from backend.config import Settings, worker_environment
 from backend.services.channel import Channel, open_channel
+from backend.services.extra_model_paths import variables
 from backend.services.frames import Frames, OnMessage
+from backend.services.model_folders import yaml_file
 
 _LAST_WORDS_S: Final = 1.0
 _LONGEST_LINE: Final = 16384
@@ -60,7 +62,7 @@ class Child:
                 stdout=PIPE,
                 stderr=STDOUT,
                 pass_fds=channel.pass_fds,
-                env=worker_environment(),
+                env=worker_environment(variables(yaml_file(settings))),
                 cwd=settings.data_dir,
                 start_new_session=True,
             )

@@ -8,10 +8,12 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
+from functools import partial
 from typing import Any, Final, Literal
 
 from backend.config import Settings
 from backend.operations import Operation, Unavailable
+from backend.services.host_calls import HostCalls
 from backend.services.loop_worker import LoopWorker
 from backend.services.worker_process import WorkerProcess
 
@@ -33,7 +35,9 @@ class WorkerPool:
         settings: Settings,
         find: Callable[[str], Operation[..., Any]],
         on_ready: Callable[[str, dict[str, Unavailable]], None] = lambda kind, unavailable: None,
+        calls: HostCalls | None = None,
     ) -> None:
+        self._calls = calls or HostCalls()
         self._on_ready = on_ready
         self._reported: dict[str, Any] = {}
         self.processes = [WorkerProcess(kind, kind, settings) for kind in settings.workers]
@@ -43,6 +47,7 @@ class WorkerPool:
         ]
         for worker in self.processes:
             worker.on_change = self._changed
+            worker.on_call = partial(self._calls.take, worker.name)
 
     def start(self) -> None:
         """Start all workers; returns at once, they become ready one by one."""
@@ -52,6 +57,7 @@ class WorkerPool:
     async def stop(self) -> None:
         """End all workers."""
         await asyncio.gather(*(worker.stop() for worker in self.workers))
+        await self._calls.stop()
 
     def engine(self, capability: str) -> Engine:
         """Whether a worker for this capability is ready, on its way, or not asked for at all."""
@@ -77,6 +83,21 @@ class WorkerPool:
             if worker.kind == "comfy" and worker.is_ready:
                 said: dict[str, Any] | None = worker.info["comfyui"]
                 return said
+        return None
+
+    @property
+    def node_classes(self) -> frozenset[str]:
+        """The node classes that the ``comfy`` worker had when it was last ready; empty before."""
+        told = (worker.info.get("node_classes", ()) for worker in self.processes)
+        return frozenset(name for names in told for name in names)
+
+    async def wait_comfyui(self) -> dict[str, Any] | None:
+        """What the first ready ``comfy`` worker says of ComfyUI, as soon as there is one; ``None``
+        at once if none is asked for."""
+        for worker in self.processes:
+            if worker.kind == "comfy":
+                await worker.wait_ready()
+                return self.comfyui
         return None
 
     def as_json(self) -> list[dict[str, Any]]:

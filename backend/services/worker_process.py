@@ -22,6 +22,7 @@ from backend.services.worker_child import Child, Gone
 
 State = Literal["starting", "loading", "ready", "dead", "stopped"]
 Report = Callable[[wire.Message, bytes], None]
+Say = Callable[[wire.Message], None]
 
 _STEADY_S: Final = 5.0
 _FIRST_PAUSE_S: Final = 0.05
@@ -45,9 +46,11 @@ class WorkerProcess:
         self.info: wire.Message = {}
         self.starts = 0
         self.on_report: Report = lambda message, binary: None
+        self.on_call: Callable[[wire.Message, Say], None] = lambda message, say: None
         self.on_change: Callable[[], None] = lambda: None
         self._settings = settings
         self._ready_s = ready_s
+        self._late: asyncio.TimerHandle | None = None
         self._ready = asyncio.Event()
         self._child: Child | None = None
         self._answer: asyncio.Future[wire.Message] | None = None
@@ -97,6 +100,11 @@ class WorkerProcess:
     def cancel(self, job_id: str, attempt: int) -> None:
         """Ask the worker to end the job soon."""
         self._say({"t": "cancel", "job": job_id, "attempt": attempt})
+
+    def tell(self, name: str, data: wire.Message) -> None:
+        """Tell a ready worker something that it does not answer."""
+        if self.is_ready:
+            self._say({"t": "tell", "name": name, "data": data})
 
     def kill(self) -> None:
         """End the process and its children at once; a new one is started."""
@@ -157,11 +165,11 @@ class WorkerProcess:
         self.starts += 1
         self._become("starting")
         child = self._child = await Child.spawn(self.kind, self.name, self._settings)
-        overdue = loop.call_later(self._ready_s, self._overdue, child)
+        self._wait_for_ready(child)
         try:
             status = await child.wait_death(self._hear)
         finally:
-            overdue.cancel()
+            self._wait_no_more()
             self._become("dead")
             self._child = None
             if self._answer is not None and not self._answer.done():
@@ -169,6 +177,15 @@ class WorkerProcess:
         if not self._stopping:
             _log.warning("worker died", worker=self.name, pid=child.pid, status=status)
         return self._worked or loop.time() - begun > _STEADY_S
+
+    def _wait_for_ready(self, child: Child) -> None:
+        """From now on *child* has the whole time again: each stage of loading may be a long one."""
+        self._wait_no_more()
+        self._late = asyncio.get_running_loop().call_later(self._ready_s, self._overdue, child)
+
+    def _wait_no_more(self) -> None:
+        if self._late is not None:
+            self._late.cancel()
 
     def _overdue(self, child: Child) -> None:
         if child is self._child and not self.is_ready:
@@ -184,9 +201,13 @@ class WorkerProcess:
                 self._answer.set_result(message)
         elif kind == "loading":
             self._become("loading", stage=str(message["stage"]))
+            if self._child is not None:
+                self._wait_for_ready(self._child)
         elif kind == "ready":
             self.info = message
             self._become("ready")
+        elif kind == "call":
+            self.on_call(message, self._say)
         elif kind != "hello":
             self.on_report(message, binary)
 

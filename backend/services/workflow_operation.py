@@ -9,13 +9,13 @@ from __future__ import annotations
 import copy
 import inspect
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Annotated, Any, Final, Literal, get_type_hints
 
 from annotated_types import Ge, Le
 from pydantic import Field
 
-from backend.errors import FieldError, InvalidParameters, OperationUnavailable
+from backend.errors import FieldError, InvalidParameters, OperationUnavailable, json_pointer
 from backend.media.audio import Audio
 from backend.media.automation import Automation
 from backend.media.file import File
@@ -52,7 +52,8 @@ _TYPES: Final[dict[str, type]] = {
 
 @dataclass(frozen=True, slots=True)
 class Template:
-    """One version of a stored workflow. ``created`` is in unix seconds."""
+    """One version of a stored workflow. ``created`` is in unix seconds; ``shipped`` is one that
+    comes with Kino, all others are somebody's own."""
 
     name: str
     version: int
@@ -61,6 +62,7 @@ class Template:
     parameters: tuple[dict[str, Any], ...]
     warnings: tuple[str, ...]
     created: float
+    shipped: bool = False
 
     def filled(self, values: Mapping[str, Any]) -> Graph:
         """The graph with a value for each parameter."""
@@ -73,7 +75,7 @@ class Template:
     def in_own_words(self, errors: tuple[FieldError, ...]) -> list[FieldError]:
         """Errors in the graph, told of the parameters that brought the values."""
         names = {
-            _pointer("graph", place["node"], "inputs", place["input"]): parameter["name"]
+            json_pointer("graph", place["node"], "inputs", place["input"]): parameter["name"]
             for parameter in self.parameters
             for place in parameter["places"]
         }
@@ -93,10 +95,11 @@ class WorkflowOperation(Operation[..., Any]):
     runs: Operation[..., Any]
 
     def check(self, body: bytes | Mapping[str, Any], resolver: Resolver) -> Checked:
-        """See `Operation.check`. The references that the graph itself names count as well."""
+        """See `Operation.check`. What the graph itself names and depends on counts as well."""
         checked = super().check(body, resolver)
         graph = self.graph(checked.params, resolver)
-        return Checked(checked.params, tuple(sorted({*checked.inputs, *graph.inputs})))
+        inputs = tuple(sorted({*checked.inputs, *graph.inputs}))
+        return replace(graph, params=checked.params, inputs=inputs)
 
     def graph(self, params: Mapping[str, Any], resolver: Resolver) -> Checked:
         """The graph for these parameters, as `RUN` takes it."""
@@ -114,7 +117,7 @@ def operation_of(template: Template, runs: Operation[..., Any]) -> WorkflowOpera
         function=_function(template, runs),
         needs=runs.needs,
         version=template.version,
-        pure=False,
+        pure=runs.pure,
         timeout_s=runs.timeout_s,
         template=template,
         runs=runs,
@@ -182,7 +185,3 @@ def _annotation(parameter: Mapping[str, Any]) -> Any:
         limits.append(Le(parameter["maximum"]))
     scalar: Any = _TYPES[kind]
     return Annotated[scalar, told, *limits]
-
-
-def _pointer(*parts: str) -> str:
-    return "".join("/" + part.replace("~", "~0").replace("/", "~1") for part in parts)

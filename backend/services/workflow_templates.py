@@ -4,17 +4,19 @@ Knows: the table ``workflow``, and what the registry offers of it.
 Does not know: HTTP, and how a document becomes a template (``services.workflows``).
 
 A version is never removed, only marked: jobs name the version that they run, and a job that was
-accepted is run as it was accepted.
+accepted is run as it was accepted. What comes with Kino steps back behind a workflow of somebody's
+own that has the same name, and is there again when that is deleted.
 """
 
 from __future__ import annotations
 
 import json
 import time
+from collections.abc import Collection
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
-from backend.errors import FieldError, UnknownName
+from backend.errors import Conflict, FieldError, UnknownName
 from backend.services.workflow_operation import (
     FAMILY,
     RUN,
@@ -52,8 +54,15 @@ class Templates:
 
     def load(self) -> None:
         """Offer what the ledger holds. Call once, when plugins are loaded."""
+        self._registry.adopt(FAMILY, RUN)
+        self._offer_kept()
+
+    def _offer_kept(self, name: str | None = None) -> None:
+        """Offer what is kept: of *name*, or of every name."""
         rows = self._ledger.read(
-            "SELECT *, max(version) FROM workflow WHERE deleted IS NULL GROUP BY name ORDER BY name"
+            "SELECT *, max(version) FROM workflow WHERE deleted IS NULL AND name = ifnull(?, name)"
+            " GROUP BY name, shipped_for IS NULL",
+            name,
         )
         for row in rows:
             self._offer(_template(row))
@@ -104,17 +113,22 @@ class Templates:
 
     # --- change -----------------------------------------------------------------------------
 
-    async def add(self, name: str, described: Described) -> Template:
-        """Keep a new version and offer it."""
+    async def add(
+        self, name: str, described: Described, shipped_for: str | None = None
+    ) -> Template:
+        """Keep a new version and offer it. *shipped_for* says that it comes with Kino, and which
+        ComfyUI it was described for."""
         rows = await self._ledger.write(
             (
                 "INSERT INTO workflow"
-                " (name, version, original, format, graph, parameters, warnings, created)"
-                " SELECT ?, coalesce(max(version), 0) + 1, ?, ?, ?, ?, ?, ?"
+                " (name, version, original, format, graph, parameters, warnings, created,"
+                " shipped_for)"
+                " SELECT ?, coalesce(max(version), 0) + 1, ?, ?, ?, ?, ?, ?, ?"
                 " FROM workflow WHERE name = ? RETURNING *",
                 (
                     *(name, described.original, described.format, _json(described.graph)),
-                    *(_json(described.parameters), _json(described.warnings), time.time(), name),
+                    *(_json(described.parameters), _json(described.warnings), time.time()),
+                    *(shipped_for, name),
                 ),
             )
         )
@@ -122,13 +136,41 @@ class Templates:
         self._offer(template)
         return template
 
+    def is_shipped(self, name: str, original: bytes, comfyui: str) -> bool:
+        """Whether *name* comes with Kino as this document, described for this ComfyUI."""
+        sql = (
+            "SELECT original, shipped_for FROM workflow WHERE name = ? AND deleted IS NULL"
+            " AND shipped_for IS NOT NULL ORDER BY version DESC LIMIT 1"
+        )
+        return any(
+            (bytes(row["original"]), row["shipped_for"]) == (original, comfyui)
+            for row in self._ledger.read(sql, name)
+        )
+
     async def delete(self, name: str) -> None:
-        """Forget a workflow; jobs that have it go on. Raises `UnknownName`."""
-        self.get(name)
-        sql = "UPDATE workflow SET deleted = ? WHERE name = ? AND deleted IS NULL"
+        """Forget somebody's own workflow; jobs that have it go on, and if one that comes with Kino
+        has the same name, that is offered again. Raises `UnknownName`, and `Conflict` for one that
+        comes with Kino."""
+        if self.get(name).shipped:
+            raise Conflict(
+                f"the workflow {name!r} comes with Kino and stays",
+                remedy="PUT one of your own under its name to have that instead.",
+            )
+        await self._withdraw(name, "shipped_for IS NULL")
+
+    async def keep_shipped(self, names: Collection[str]) -> None:
+        """Forget what came with an earlier Kino and is none of *names*."""
+        sql = "SELECT DISTINCT name FROM workflow WHERE shipped_for IS NOT NULL AND deleted IS NULL"
+        for row in self._ledger.read(sql):
+            if row["name"] not in names:
+                await self._withdraw(row["name"], "shipped_for IS NOT NULL")
+
+    async def _withdraw(self, name: str, which: str) -> None:
+        sql = f"UPDATE workflow SET deleted = ? WHERE name = ? AND deleted IS NULL AND {which}"
         await self._ledger.write((sql, (time.time(), name)))
         self._newest.pop(name, None)
         self._registry.withdraw(FAMILY + name)
+        self._offer_kept(name)
 
     # --- run --------------------------------------------------------------------------------
 
@@ -162,8 +204,8 @@ class Templates:
 
     def _offer(self, template: Template) -> None:
         known = self._newest.get(template.name)
-        if known is not None and known.version > template.version:
-            return  # two were stored at once, and the later one is offered already
+        if known is not None and _precedence(known) > _precedence(template):
+            return  # somebody's own goes first; or two were stored at once
         self._newest[template.name] = template
         if any(entry.operation.name == RUN for entry in self._registry.all()):
             self._registry.offer(self.operation(template), RUN)
@@ -176,6 +218,10 @@ class Templates:
         return rows[0]
 
 
+def _precedence(template: Template) -> tuple[bool, int]:
+    return not template.shipped, template.version
+
+
 def _template(row: Row) -> Template:
     return Template(
         name=row["name"],
@@ -185,6 +231,7 @@ def _template(row: Row) -> Template:
         parameters=tuple(json.loads(row["parameters"])),
         warnings=tuple(json.loads(row["warnings"])),
         created=row["created"],
+        shipped=row["shipped_for"] is not None,
     )
 
 

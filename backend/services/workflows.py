@@ -16,10 +16,9 @@ import structlog
 from backend.errors import (
     Conflict,
     DeadlineExceeded,
-    FieldError,
-    InvalidParameters,
     KinoError,
     from_problem,
+    refused,
 )
 from backend.operations import read_json
 from backend.services.job import rfc3339
@@ -34,9 +33,13 @@ NAME: Final = re.compile(r"[a-z][a-z0-9_]{0,60}")
 DESCRIBE: Final = "workflows.describe"
 PATIENCE_S: Final = 120.0
 """Longest wait for a document to be described; ComfyUI may still be loading, or be busy."""
+ENDING_S: Final = 60.0
+"""Longest wait for a describing job that nobody wants any more to end."""
 
 FIRST: Final = 100
 """Priority of describing: somebody waits for the answer, and it takes a few milliseconds."""
+LAST: Final = -100
+"""Priority of describing what comes with Kino: nobody waits for it."""
 
 _log = structlog.get_logger("kino.workflows")
 
@@ -44,10 +47,23 @@ _log = structlog.get_logger("kino.workflows")
 class Workflows:
     """All stored workflows, as callers see them."""
 
-    def __init__(self, templates: Templates, jobs: Jobs, assets: Assets) -> None:
+    def __init__(
+        self, templates: Templates, jobs: Jobs, assets: Assets, patience_s: float = PATIENCE_S
+    ) -> None:
         self._templates = templates
         self._jobs = jobs
         self._assets = assets
+        self._patience_s = patience_s
+        self._storing = asyncio.Lock()
+        self._ending: set[asyncio.Task[None]] = set()
+
+    async def stop(self) -> None:
+        """Wait for what is still being tidied up, but not for long."""
+        if self._ending:
+            _, late = await asyncio.wait(self._ending, timeout=1.0)
+            for task in late:
+                task.cancel()
+            await asyncio.gather(*late, return_exceptions=True)
 
     def list(self) -> list[dict[str, Any]]:
         """Every workflow in its newest version, without its graph."""
@@ -73,27 +89,19 @@ class Workflows:
         """
         if not NAME.fullmatch(name):
             told = "a workflow's name is a small letter, then small letters, digits and _, up to 61"
-            raise InvalidParameters(told, errors=[FieldError("/name", "name", told)])
-        parsed = read_json(document)
-        if not isinstance(parsed, dict):
-            told = "a workflow is a JSON object: the editor's document, or nodes by their id"
-            raise InvalidParameters(told, errors=[FieldError("", "dict_type", told)])
-        result = await self._describe(name, parsed, bypass_missing)
-        described = Described(
-            *(document, result["format"], result["graph"], result["parameters"]),
-            warnings=result["warnings"],
-        )
-        known = self._templates.same(name, described)
-        if known is not None:
-            return self._whole(known), False
-        template = await self._templates.add(name, described)
+            raise refused("/name", "name", told)
+        described = await self._described(name, document, bypass_missing)
+        async with self._storing:  # of two equal ones at once, the second finds the first
+            known = self._templates.same(name, described)
+            if known is not None:
+                return self._whole(known), False
+            template = await self._templates.add(name, described)
         return self._whole(template), True
 
     async def read_folder(self, folder: Path) -> None:
         """Store every ``*.json`` in *folder* under its file's name, unless that document has been
         stored under it before. What cannot be stored is logged and passed over."""
-        for path in sorted(await asyncio.to_thread(lambda: list(folder.glob("*.json")))):
-            name = re.sub(r"[^a-z0-9]+", "_", path.stem.lower()).strip("_")
+        for name, path in await asyncio.to_thread(_files, folder):
             try:
                 document = await asyncio.to_thread(path.read_bytes)
                 if not self._templates.holds(name, document):
@@ -101,8 +109,23 @@ class Workflows:
             except (KinoError, OSError) as error:
                 _log.warning("workflow not stored", file=path.name, reason=str(error))
 
+    async def ship(self, folder: Path, comfyui: str) -> None:
+        """Offer every ``*.json`` in *folder* as what comes with Kino, described anew if Kino or
+        *comfyui* is another than the last time. What this ComfyUI lacks nodes for is logged."""
+        files = await asyncio.to_thread(_files, folder)
+        await self._templates.keep_shipped([name for name, _ in files])
+        for name, path in files:
+            try:
+                document = await asyncio.to_thread(path.read_bytes)
+                if not self._templates.is_shipped(name, document, comfyui):
+                    described = await self._described(name, document, priority=LAST)
+                    await self._templates.add(name, described, shipped_for=comfyui)
+            except (KinoError, OSError) as error:
+                _log.warning("shipped workflow not offered", name=name, reason=str(error))
+
     async def delete(self, name: str) -> None:
-        """Forget a workflow; jobs that have it go on. Raises `UnknownName`."""
+        """Forget a workflow; jobs that have it go on. Raises `UnknownName`, and `Conflict` for one
+        that comes with Kino."""
         await self._templates.delete(name)
 
     def resolve(self, name: str, body: bytes, version: int | None = None) -> dict[str, Any]:
@@ -135,30 +158,57 @@ class Workflows:
             "warnings": list(template.warnings),
         }
 
+    async def _described(
+        self, name: str, document: bytes, bypass_missing: bool = False, priority: int = FIRST
+    ) -> Described:
+        """Let the worker that has ComfyUI find the parameters of a document."""
+        parsed = read_json(document)
+        if not isinstance(parsed, dict):
+            told = "a workflow is a JSON object: the editor's document, or nodes by their id"
+            raise refused("", "dict_type", told)
+        result = await self._describe(name, parsed, bypass_missing, priority)
+        return Described(
+            *(document, result["format"], result["graph"], result["parameters"]),
+            warnings=result["warnings"],
+        )
+
     async def _describe(
-        self, name: str, document: dict[str, Any], bypass_missing: bool
+        self, name: str, document: dict[str, Any], bypass_missing: bool, priority: int
     ) -> dict[str, Any]:
-        """Let the worker that has ComfyUI find the parameters."""
         job, _ = await self._jobs.submit(
             DESCRIBE,
             {"workflow": document, "bypass_missing": bypass_missing},
             metadata={"workflow": name},
-            priority=FIRST,
+            priority=priority,
         )
-        job = await self._jobs.wait(job.id, PATIENCE_S)
+        try:
+            job = await self._jobs.wait(job.id, self._patience_s)
+        finally:  # also if whoever waited is gone
+            forgetting = asyncio.create_task(self._forget(job.id), name=f"forget {job.id}")
+            self._ending.add(forgetting)
+            forgetting.add_done_callback(self._ending.discard)
         if not job.has_ended:
-            await self._jobs.cancel(job.id)
             raise DeadlineExceeded(
-                f"the workflow was not described within {PATIENCE_S:g} s",
+                f"the workflow was not described within {self._patience_s:g} s",
                 remedy="ComfyUI is still loading, or busy: see GET /readyz and GET /v1/jobs.",
             )
-        # the workflow is the record of it; the job would only keep the document a second time
-        await self._jobs.delete(job.id)
+        await asyncio.shield(forgetting)
         if job.state == "cancelled":
             raise Conflict("the job that describes the workflow was cancelled")
         if job.state != "succeeded" or job.result is None:
             raise from_problem(job.error or {}, above="/workflow")
         return job.result
+
+    async def _forget(self, job_id: str) -> None:
+        """End a describing job, if it has not, and delete it: the workflow is the record of it, and
+        the job would only keep the document a second time."""
+        try:
+            if not self._jobs.get(job_id).has_ended:
+                await self._jobs.cancel(job_id)
+                await self._jobs.wait(job_id, ENDING_S)
+            await self._jobs.delete(job_id)
+        except KinoError as error:  # somebody else has cancelled or deleted it just now
+            _log.info("describing job not deleted", job=job_id, reason=str(error))
 
     def _whole(self, template: Template) -> dict[str, Any]:
         return {
@@ -169,12 +219,21 @@ class Workflows:
         }
 
 
+def _files(folder: Path) -> list[tuple[str, Path]]:
+    """The workflows in a folder, by the names that they are stored under."""
+    return [
+        (re.sub(r"[^a-z0-9]+", "_", path.stem.lower()).strip("_"), path)
+        for path in sorted(folder.glob("*.json"))
+    ]
+
+
 def _summary(template: Template) -> dict[str, Any]:
     here = f"/v1/workflows/{template.name}"
     return {
         "name": template.name,
         "version": template.version,
         "operation": FAMILY + template.name,
+        "shipped": template.shipped,
         "format": template.format,
         "created": rfc3339(template.created),
         "warnings": list(template.warnings),

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from backend.testing.sparse_weights import Weights
+from backend.testing.vae_weights import add_vae
 
 WIDTH: Final = 320
 """Channels of the UNet: both architectures are told by it, among other things."""
@@ -25,13 +26,10 @@ TINY_TEXT: Final[dict[str, Any]] = {
 }
 """What a loader must be told of the text encoders of `write_sdxl` with ``tiny_text``."""
 
-_UNET: Final = (
+UNET: Final = (
     "transformer_blocks.0.attn2", "proj_in", "proj_out", ".op.", "skip_connection", "time_embed",
     "label_emb", ".conv.", "emb_layers", "input_blocks.0.", "out.2", "zero_convs", "hint_block",
     "middle_block_out",
-)  # fmt: skip
-_VAE: Final = (
-    "upsample", "downsample", "conv_in", "conv_out", "nin_shortcut", "quant", "mid.block_1",
 )  # fmt: skip
 _TEXT: Final = (
     "token_embedding", "position_embedding", "text_projection",
@@ -81,7 +79,7 @@ def _beginning(weights: Weights, name: str, adm: int | None) -> None:
     weights.conv(f"{name}input_blocks.0.0", WIDTH, 4)
 
 
-def _unet_sd15(weights: Weights, name: str) -> None:
+def add_unet_sd15(weights: Weights, name: str) -> None:
     """One level with one residual block; a transformer of depth 1 everywhere."""
     _beginning(weights, name, None)
     _middle_sd15(weights, name)
@@ -155,53 +153,8 @@ def _end(weights: Weights, name: str) -> None:
     weights.conv(f"{name}out.2", 4, WIDTH)
 
 
-def _vae_residual(weights: Weights, name: str, inputs: int, outputs: int) -> None:
-    weights.norm(f"{name}.norm1", inputs)
-    weights.conv(f"{name}.conv1", outputs, inputs)
-    weights.norm(f"{name}.norm2", outputs)
-    weights.conv(f"{name}.conv2", outputs, outputs)
-    if inputs != outputs:
-        weights.conv(f"{name}.nin_shortcut", outputs, inputs, 1)
-
-
-def _vae_middle(weights: Weights, name: str) -> None:
-    _vae_residual(weights, f"{name}.mid.block_1", 512, 512)
-    weights.norm(f"{name}.mid.attn_1.norm", 512)
-    for part in ("q", "k", "v", "proj_out"):
-        weights.conv(f"{name}.mid.attn_1.{part}", 512, 512, 1)
-    _vae_residual(weights, f"{name}.mid.block_2", 512, 512)
-
-
-def _vae(weights: Weights, name: str) -> None:
-    """The whole one: its widths are not read from the file."""
-    widths = (128, 256, 512, 512)
-    encoder, decoder = f"{name}encoder", f"{name}decoder"
-    weights.conv(f"{encoder}.conv_in", 128, 3)
-    inputs = 128
-    for level, width in enumerate(widths):
-        for block in range(2):
-            _vae_residual(weights, f"{encoder}.down.{level}.block.{block}", inputs, width)
-            inputs = width
-        if level < 3:
-            weights.conv(f"{encoder}.down.{level}.downsample.conv", width, width)
-    _vae_middle(weights, encoder)
-    weights.norm(f"{encoder}.norm_out", 512)
-    weights.conv(f"{encoder}.conv_out", 8, 512)
-    weights.conv(f"{decoder}.conv_in", 512, 4)
-    _vae_middle(weights, decoder)
-    for level, width in reversed(list(enumerate(widths))):
-        for block in range(3):
-            _vae_residual(weights, f"{decoder}.up.{level}.block.{block}", inputs, width)
-            inputs = width
-        if level > 0:
-            weights.conv(f"{decoder}.up.{level}.upsample.conv", width, width)
-    weights.norm(f"{decoder}.norm_out", 128)
-    weights.conv(f"{decoder}.conv_out", 3, 128)
-    weights.conv(f"{name}quant_conv", 8, 8, 1)
-    weights.conv(f"{name}post_quant_conv", 4, 4, 1)
-
-
-def _text(weights: Weights, name: str, width: int, layers: int) -> None:
+def add_text(weights: Weights, name: str, width: int, layers: int) -> None:
+    """A text encoder of CLIP's, which has a word for each of 49408 tokens."""
     weights.add(f"{name}embeddings.token_embedding.weight", 49408, width)
     weights.add(f"{name}embeddings.position_embedding.weight", 77, width)
     for number in range(layers):
@@ -218,9 +171,9 @@ def _text(weights: Weights, name: str, width: int, layers: int) -> None:
 def write_sd15(path: Path, seed: int = 0) -> Path:
     """An SD 1.5 checkpoint: 444 MB long, 57 MB of them on the disk."""
     weights = Weights()
-    _unet_sd15(weights, "model.diffusion_model.")
-    _vae(weights, "first_stage_model.")
-    _text(weights, "cond_stage_model.transformer.text_model.", 768, 12)
+    add_unet_sd15(weights, "model.diffusion_model.")
+    add_vae(weights, "first_stage_model.")
+    add_text(weights, "cond_stage_model.transformer.text_model.", 768, 12)
     return _checkpoint(weights, path, seed)
 
 
@@ -229,10 +182,10 @@ def write_sdxl(path: Path, seed: int = 0, *, tiny_text: bool = False, whole: boo
     for a loader that is told `TINY_TEXT`; *whole* has SDXL's own size, 6.9 GB, for a GPU."""
     weights = Weights()
     (_unet_whole_sdxl if whole else _unet_sdxl)(weights, "model.diffusion_model.")
-    _vae(weights, "first_stage_model.")
+    add_vae(weights, "first_stage_model.")
     first, second = "conditioner.embedders.0.transformer.", "conditioner.embedders.1.model."
-    _text(weights, f"{first}text_model.", 768, 3 if tiny_text else 12)
-    _text(weights, f"{second}transformer.text_model.", 1280, 3 if tiny_text else 32)
+    add_text(weights, f"{first}text_model.", 768, 3 if tiny_text else 12)
+    add_text(weights, f"{second}transformer.text_model.", 1280, 3 if tiny_text else 32)
     weights.linear(f"{second}transformer.text_projection", 1280, 1280, bias=False)
     if tiny_text:  # by this name the larger encoder is recognised
         weights.add(f"{second}transformer.text_model.encoder.layers.30.mlp.fc1.weight", 1, 1)
@@ -240,8 +193,7 @@ def write_sdxl(path: Path, seed: int = 0, *, tiny_text: bool = False, whole: boo
 
 
 def _checkpoint(weights: Weights, path: Path, seed: int) -> Path:
-    weights.randomise("model.", _UNET, 0.7)
-    weights.randomise("first_stage_model.", _VAE, 0.7)
+    weights.randomise("model.", UNET, 0.7)
     weights.randomise("cond", _TEXT, 1.0)
     return weights.write(path, seed)
 
@@ -258,7 +210,7 @@ def write_controlnet(path: Path, seed: int = 0, context: int = 768) -> Path:
         weights.conv(f"input_hint_block.{2 * place}", width, inputs)
         inputs = width
     weights.conv("middle_block_out.0", WIDTH, WIDTH, 1)
-    weights.randomise("", _UNET, 0.7)
+    weights.randomise("", UNET, 0.7)
     return weights.write(path, seed)
 
 

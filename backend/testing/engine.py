@@ -92,6 +92,10 @@ class FakeEngine:
         """See `engine.Engine.definitions`."""
         return {name: _definition(name, node) for name, node in NODES.items()}
 
+    def classes(self) -> Collection[str]:
+        """See `engine.Engine.classes`."""
+        return NODES.keys()
+
 
 def _definition(name: str, node: FakeNode) -> dict[str, Any]:
     return {

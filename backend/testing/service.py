@@ -70,12 +70,14 @@ class Service:
         """Start a service whose files lie in *folder*; return as soon as it listens.
 
         *settings* are written as in the environment without ``KINO_``: ``workers=["cpu"]``,
-        ``limits__json_bytes=4096``. Port, data folder and log format are set already.
+        ``limits__json_bytes=4096``. Port, data folder and log format are set already, and each
+        call is worked for: a test of what equal work gets says ``cache=True``.
         Raises ``RuntimeError`` with the end of its log if it ends instead.
         """
         folder.mkdir(parents=True, exist_ok=True)
         data_dir, log, out = folder / "data", folder / "stderr.log", folder / "stdout.log"
-        given = {"port": 0, "data_dir": data_dir, "log_format": "json", **settings}
+        own = {"port": 0, "data_dir": data_dir, "log_format": "json", "cache": False}
+        given = {**own, **settings}
         with log.open("ab") as stderr, out.open("wb") as stdout:
             process = subprocess.Popen(
                 [sys.executable, "-P", "-m", "backend", "serve"],

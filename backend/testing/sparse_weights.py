@@ -27,6 +27,8 @@ class Weights:
     def __init__(self) -> None:
         self.shapes: dict[str, tuple[int, ...]] = {}
         self._random: dict[str, float] = {}
+        self._even: dict[str, float] = {}
+        self._units: set[str] = set()
 
     def add(self, name: str, *shape: int) -> None:
         """A tensor by its whole name; a hole, or ones if it is a normalisation's scale."""
@@ -51,9 +53,18 @@ class Weights:
             if name.startswith(prefix) and len(shape) > 1 and any(part in name for part in parts):
                 self._random[name] = gain
 
-    def write(self, path: Path, seed: int = 0) -> Path:
+    def even(self, name: str, value: float) -> None:
+        """Every element of *name* is *value*."""
+        self._even[name] = value
+
+    def units(self, name: str) -> None:
+        """Each row of *name* holds one 1 and else zeros: a large matrix that is not empty."""
+        self._units.add(name)
+
+    def write(self, path: Path, seed: int = 0, metadata: dict[str, str] | None = None) -> Path:
         """Write the safetensors file (half precision). Equal seeds, equal bytes."""
-        header, offset = {}, 0
+        header: dict[str, Any] = {} if metadata is None else {"__metadata__": metadata}
+        offset = 0
         for name, shape in self.shapes.items():
             end = offset + math.prod(shape) * SIZE_OF_HALF
             header[name] = {"dtype": "F16", "shape": shape, "data_offsets": [offset, end]}
@@ -66,7 +77,7 @@ class Weights:
             file.write(struct.pack("<Q", len(text)) + text)
             start = file.tell()
             for name in self.shapes:
-                place = start + header[name]["data_offsets"][0]  # type: ignore[operator]
+                place = start + header[name]["data_offsets"][0]
                 for offset_here, values in self._values(name, random):
                     file.seek(place + offset_here * SIZE_OF_HALF)
                     file.write(values.tobytes())
@@ -76,7 +87,13 @@ class Weights:
     def _values(self, name: str, random: np.random.Generator) -> Iterator[tuple[int, Any]]:
         """The parts of a tensor that are no holes: ``(first element, values)``."""
         shape = self.shapes[name]
-        if len(shape) == 1 and not name.endswith("bias"):
+        if name in self._even:
+            yield 0, np.full(shape, self._even[name], np.float16)
+        elif name in self._units:
+            width = math.prod(shape[1:])
+            for row in range(shape[0]):
+                yield row * width + row % width, np.ones(1, np.float16)
+        elif len(shape) == 1 and not name.endswith("bias"):
             yield 0, np.ones(shape, np.float16)
         elif name in self._random:
             scale = self._random[name] / math.sqrt(math.prod(shape[1:]))

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, Final
 from backend.config import Settings
 from backend.errors import KinoError
 from backend.operations import Needs, Unavailable
+from backend.services.model_folders import ModelFolders
 from backend.wire import Message
 
 if TYPE_CHECKING:
@@ -52,6 +53,15 @@ def unmet(needs: Needs, comfyui: Message | None) -> Unavailable | None:
     return None
 
 
+def node_classes(comfyui: Message | None) -> list[str]:
+    """The names of all node classes that this process, which says *comfyui*, can run."""
+    if comfyui is None or "unavailable" in comfyui:
+        return []
+    from backend.bricks import engine
+
+    return sorted(engine.current().classes())
+
+
 def _boot(settings: Settings, host: PluginHost, on_stage: Callable[[str], None]) -> Message:
     operations = {name: entry[0] for name, entry in host.operations.items()}
     unavailable = {name: entry[2] for name, entry in host.operations.items() if entry[2]}
@@ -65,21 +75,42 @@ def _boot(settings: Settings, host: PluginHost, on_stage: Callable[[str], None])
                 "ComfyUI is switched off", "Set KINO_COMFYUI__ENABLED=true."
             ).as_json()
         }
-    from backend.bricks import boot, nodes
+    from backend.bricks import boot, nodes, packs
+    from backend.bricks import folders as model_folders
 
+    folders = ModelFolders(settings)
+    for trouble in folders.troubles():
+        _log.warning("%s: %s", trouble.setting, trouble.sentence)
     info = boot.boot(
         settings.comfyui_path,
-        settings.data_dir / "comfyui",
-        models=settings.models_dir,
+        settings.comfyui_base,
+        models=[root for _, root in folders.roots if root.parent != settings.comfyui_base],
+        more_models=[(each.kind, each.path, each.is_default) for each in folders.entries],
         cpu=settings.comfyui.cpu,
-        flags=settings.comfyui.flags,
+        # what is asked for last counts
+        flags=[
+            "--max-upload-size",
+            str(settings.limits.upload_bytes / 2**20),
+            *settings.comfyui.flags,
+        ],
         lock=_LOCK,
         accept_modified=settings.comfyui.accept_modified,
         on_stage=on_stage,
     )
     on_stage("nodes")
     nodes.register_operations(operations, host.shapes, unavailable)
-    return _as_json(info)
+    reports = packs.load(
+        settings.custom_nodes_dir,
+        settings.comfyui.custom_nodes,
+        settings.comfyui_base,
+        seconds=settings.comfyui.custom_nodes_s,
+        on_stage=on_stage,
+    )
+    return {
+        **_as_json(info),
+        "packs": [report.as_json() for report in reports],
+        "model_table": model_folders.model_table(),
+    }
 
 
 def _as_json(info: Any) -> Message:

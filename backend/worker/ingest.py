@@ -49,6 +49,9 @@ class IngestHandler:
     def interrupt(self, job_id: str, attempt: int) -> None:
         """Nothing: whoever does not want to wait kills the process."""
 
+    def told(self, name: str, data: Message) -> None:
+        """Nothing: this child is told nothing."""
+
     def stop(self) -> None:
         """Nothing is held."""
 
@@ -61,7 +64,9 @@ def decode(message: Message) -> dict[str, Any]:
     except KinoError as error:
         return {"problem": error.as_problem()}
     except MemoryError:
-        problem: KinoError = AssetTooLarge("decoding the file needs more memory than is allowed")
+        problem: KinoError = AssetTooLarge(
+            "decoding the file needs more memory than is allowed", rule="memory"
+        )
     except OSError as error:
         problem = _of_system(error)
     else:
@@ -74,5 +79,6 @@ def _of_system(error: OSError) -> KinoError:
     if error.errno in (errno.ENOSPC, errno.EDQUOT):
         return StorageFull("the disk is full", remedy="Free some space and upload again.")
     if error.errno == errno.EFBIG:
-        return AssetTooLarge(f"the decoded file is larger than {FILE_SIZE} bytes")
-    return AssetRejected("the file could not be decoded")
+        told = f"the decoded file is larger than {FILE_SIZE} bytes"
+        return AssetTooLarge(told, rule="decoded_bytes")
+    return AssetRejected("the file could not be decoded", rule="damaged")

@@ -8,13 +8,15 @@ from __future__ import annotations
 
 import os
 import threading
+from collections.abc import Callable
 from queue import SimpleQueue
-from typing import Protocol
+from typing import Literal, Protocol
 
 from backend.config import Settings
 from backend.errors import OperationFailed
 from backend.logs import configure
 from backend.wire import Message, WireError
+from backend.worker.calls import Calls
 from backend.worker.outbox import Outbox
 
 
@@ -33,12 +35,22 @@ class Handler(Protocol):
         """Called from the reading thread: this attempt shall end soon."""
         ...
 
+    def told(self, name: str, data: Message) -> None:
+        """Called from the reading thread: something that is not answered."""
+        ...
+
     def stop(self) -> None:
         """Called once, at the end."""
         ...
 
 
-def handler_for(kind: str, settings: Settings, outbox: Outbox) -> Handler:
+Work = Callable[[], None]
+"""Something to do on the lane between two jobs."""
+
+
+def handler_for(
+    kind: str, settings: Settings, outbox: Outbox, calls: Calls, between: Callable[[Work], None]
+) -> Handler:
     """The handler of a kind of worker; imports only what this kind needs."""
     if kind == "ingest":
         from backend.worker.ingest import IngestHandler
@@ -46,7 +58,8 @@ def handler_for(kind: str, settings: Settings, outbox: Outbox) -> Handler:
         return IngestHandler()
     from backend.worker.operations import OperationHandler
 
-    return OperationHandler("comfy" if kind == "comfy" else "cpu", settings, outbox)
+    own_kind: Literal["cpu", "comfy"] = "comfy" if kind == "comfy" else "cpu"
+    return OperationHandler(own_kind, settings, outbox, calls, between)
 
 
 class Process:
@@ -54,7 +67,8 @@ class Process:
 
     def __init__(self, outbox: Outbox) -> None:
         self._outbox = outbox
-        self._inbox: SimpleQueue[Message | None] = SimpleQueue()
+        self._inbox: SimpleQueue[Message | Work | None] = SimpleQueue()
+        self._calls = Calls(outbox)
         self._handler: Handler | None = None
 
     def serve(self) -> None:
@@ -63,11 +77,16 @@ class Process:
         settings = Settings(**init["settings"])
         configure(settings.log_level, "json")
         self._outbox.send({"t": "hello", "pid": os.getpid()})
-        self._handler = handler_for(init["kind"], settings, self._outbox)
+        self._handler = handler_for(
+            init["kind"], settings, self._outbox, self._calls, self._inbox.put
+        )
         threading.Thread(target=self._read, name="reader", daemon=True).start()
         self._outbox.send({"t": "ready", **self._handler.start()})
         while (message := self._inbox.get()) is not None:
-            self._answer(self._handler.handle(message))
+            if callable(message):
+                message()
+            else:
+                self._answer(self._handler.handle(message))
         self._handler.stop()
 
     def _answer(self, done: Message) -> None:
@@ -89,6 +108,11 @@ class Process:
             if message["t"] == "cancel":
                 if self._handler is not None:
                     self._handler.interrupt(message["job"], message["attempt"])
+            elif message["t"] == "answer":
+                self._calls.answered(message)
+            elif message["t"] == "tell":
+                if self._handler is not None:
+                    self._handler.told(message["name"], message["data"])
             elif message["t"] == "stop":
                 self._inbox.put(None)
             else:

@@ -142,7 +142,11 @@ def test_every_test_says_what_it_proves() -> None:
     assert silent == []
 
 
-NEED_A_BROWSER = ("tests/scripts/test_conversion.py", "tests/studio/conftest.py")
+NEED_A_BROWSER = (
+    "tests/editor/conftest.py",
+    "tests/scripts/test_conversion.py",
+    "tests/studio/conftest.py",
+)
 """Where tests are skipped on a machine without Chromium; the continuous integration has it."""
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import shutil
 import subprocess
 import sys
 import threading
@@ -20,6 +21,7 @@ from typing import Any
 import pytest
 
 from backend.config import ROOT, worker_environment
+from backend.testing import checkpoints, model_parts
 
 HERE = Path(__file__).parent
 TREE = ROOT / "backend" / "ComfyUI"
@@ -49,6 +51,7 @@ class EngineProcess:
         folder.mkdir(parents=True, exist_ok=True)
         self.folder = folder
         self.info: dict[str, Any] = {}
+        self.facts: dict[str, Any] = {}
         self.progress: list[tuple[float, float, str | None]] = []
         self._answers: SimpleQueue[dict[str, Any]] = SimpleQueue()
         self._log = (folder / "stderr.log").open("wb")
@@ -199,3 +202,30 @@ def comfyui(
 def fake_engine(start_engine: Callable[..., EngineProcess]) -> EngineProcess:
     """The fake engine."""
     return start_engine("fake", "fake")
+
+
+@pytest.fixture(scope="session")
+def painter(
+    start_engine: Callable[..., EngineProcess], request: pytest.FixtureRequest
+) -> EngineProcess:
+    """A real engine of its own, on one thread, with models; its ``facts`` are what decides bits."""
+    base = Path(request.config.cache.mkdir("comfyui-base"))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("OMP_NUM_THREADS", "1")
+        process = start_engine("painter", "comfyui", str(TREE), str(base))
+    models = process.folder / "models"
+    checkpoints.write_sd15(models / "checkpoints" / "mini.safetensors")
+    checkpoints.write_sdxl(models / "checkpoints" / "xl.safetensors", tiny_text=True)
+    checkpoints.write_upscaler(models / "checkpoints" / "upscaler.safetensors")
+    (models / "checkpoints" / "old.ckpt").write_bytes(b"\x80\x04K\x01.")
+    loras = models / "loras"
+    checkpoints.write_lora(loras / "fits.safetensors")
+    checkpoints.write_lora(loras / "sdxl.safetensors", sdxl=True)
+    checkpoints.write_lora(loras / "sizes.safetensors", context=2048)
+    checkpoints.write_lora(loras / "partly.safetensors", blocks=("1_1", "7_1"))
+    checkpoints.write_controlnet(models / "controlnet" / "guide.safetensors")
+    checkpoints.write_upscaler(models / "upscale_models" / "x4.safetensors")
+    shutil.copy(loras / "fits.safetensors", models / "upscale_models" / "lora.safetensors")
+    model_parts.write_all(models)
+    process.facts = process.call(HERE / "painting.py", "begin")
+    return process

@@ -156,11 +156,12 @@ class Host:
 
     def _call(self, command: dict[str, Any]) -> Any:
         """Call a function of a file of probes; inside a job on the lane unless told otherwise."""
-        spec = importlib.util.spec_from_file_location("probes", command["file"])
+        name = f"kino_test_{Path(command['file']).stem}"
+        spec = importlib.util.spec_from_file_location(name, command["file"])
         assert spec is not None and spec.loader is not None
-        probes = sys.modules.get("probes") or importlib.util.module_from_spec(spec)
-        if "probes" not in sys.modules:
-            sys.modules["probes"] = probes
+        probes = sys.modules.get(name) or importlib.util.module_from_spec(spec)
+        if name not in sys.modules:
+            sys.modules[name] = probes
             spec.loader.exec_module(probes)
         return getattr(probes, command["name"])(Path(command["folder"]))
 

@@ -68,7 +68,7 @@ def loaded(name: str = SD15) -> tuple[Any, Any, Any]:
 def begin(folder: Path) -> dict[str, Any]:
     """The models are found, and there is one thread, so that sums have one order."""
     torch.set_num_threads(1)
-    _imports.add_models(folder / "models")
+    _imports.add_models([folder / "models"])
     return {
         "torch": torch.__version__,
         "cpu": torch.backends.cpu.get_cpu_capability(),

@@ -209,7 +209,7 @@ def samplers_are_checked(folder: Path) -> dict[str, Any]:
 
 def models_are_listed(folder: Path) -> dict[str, Any]:
     models = folder / "models"
-    _imports.add_models(models)
+    _imports.add_models([models])
     (models / "loras" / "soft").mkdir(parents=True)
     (models / "loras" / "soft" / "light.safetensors").write_bytes(b"")
     return {

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 from pathlib import Path
 
@@ -98,6 +99,26 @@ def test_differences_name_each_thing(tree: Path) -> None:
         "new.py was added",
         "run.sh has mode 100644, not 100755",
     ]
+
+
+def test_what_belongs_to_a_user_does_not_count_and_is_not_read(tree: Path) -> None:
+    """Held against a list, models and outputs are passed over, also behind a link, and so is the
+    loss of a file that marks their folder; code beside them still counts."""
+    (tree / "models" / "vae").mkdir(parents=True)
+    (tree / "models" / "vae" / "put_vae_here").write_text("")
+    lock = _lock(tree)
+    before = identity.tree_sha1(tree, lock.files)
+    os.mkfifo(tree / "models" / "vae" / "large.safetensors")  # reading it would never end
+    (tree / "custom_nodes" / "pack").mkdir(parents=True)
+    (tree / "custom_nodes" / "pack" / "__init__.py").write_text("")
+    (tree / "models" / "loras").symlink_to(tree.parent)
+    (tree / "output").symlink_to(tree.parent / "nowhere")
+    (tree / "models" / "vae" / "put_vae_here").unlink()
+    assert identity.differences(tree, lock) == []
+    assert identity.tree_sha1(tree, lock.files) == before == lock.tree_sha1
+    (tree / "a" / "models").mkdir()
+    (tree / "a" / "models" / "new.py").write_text("")
+    assert identity.differences(tree, lock) == ["a/models/new.py was added"]
 
 
 def test_without_a_list_the_digest_is_named(tree: Path) -> None:

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import shutil
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -12,37 +10,11 @@ import numpy as np
 import PIL.Image
 import pytest
 
-from backend.testing import checkpoints
-
 pytestmark = pytest.mark.xdist_group("heavy")
 
 HERE = Path(__file__).parent
 PROBES = HERE / "painting.py"
 GOLDEN = HERE / "golden"
-TREE = HERE.parent.parent / "backend" / "ComfyUI"
-
-
-@pytest.fixture(scope="session")
-def painter(start_engine: Callable[..., Any], request: pytest.FixtureRequest) -> Any:
-    """A ComfyUI of its own, on one thread, with models."""
-    base = Path(request.config.cache.mkdir("comfyui-base"))
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("OMP_NUM_THREADS", "1")
-        process = start_engine("painter", "comfyui", str(TREE), str(base))
-    models = process.folder / "models"
-    checkpoints.write_sd15(models / "checkpoints" / "mini.safetensors")
-    checkpoints.write_sdxl(models / "checkpoints" / "xl.safetensors", tiny_text=True)
-    checkpoints.write_upscaler(models / "checkpoints" / "upscaler.safetensors")
-    (models / "checkpoints" / "old.ckpt").write_bytes(b"\x80\x04K\x01.")
-    loras = models / "loras"
-    checkpoints.write_lora(loras / "fits.safetensors")
-    checkpoints.write_lora(loras / "sdxl.safetensors", sdxl=True)
-    checkpoints.write_lora(loras / "sizes.safetensors", context=2048)
-    checkpoints.write_lora(loras / "partly.safetensors", blocks=("1_1", "7_1"))
-    (models / "upscale_models").mkdir()
-    shutil.copy(loras / "fits.safetensors", models / "upscale_models" / "lora.safetensors")
-    process.facts = process.call(PROBES, "begin")
-    return process
 
 
 def test_sdxl_makes_the_golden_picture(painter: Any) -> None:

@@ -16,6 +16,8 @@ from aiohttp import web
 from backend import app as kino
 from backend.config import Settings
 from backend.handlers import listening
+from backend.handlers.keys import EVENTS, JOBS
+from backend.services.identifiers import job_id
 
 DEADLINE_S = 10.0
 
@@ -99,3 +101,36 @@ async def open_door(tmp_path: Path) -> AsyncIterator[Opener]:
 @pytest.fixture
 async def door(open_door: Opener) -> Door:
     return await open_door()
+
+
+@dataclass
+class OneJob:
+    """Stands in for the jobs: there is one, and it runs."""
+
+    id: str
+    has_ended: bool = False
+
+    def get(self, _id: str) -> OneJob:
+        return self
+
+
+@pytest.fixture
+async def stream(open_door: Opener):
+    """A door with real events and one running job: (door, the job, its path)."""
+    job = OneJob(job_id())
+
+    async def jobs(app: web.Application) -> AsyncIterator[None]:
+        stand_in: Any = job
+        app[JOBS] = stand_in
+        await app[EVENTS]._ledger.write(
+            (
+                "INSERT INTO job (id, operation, version, params, inputs, metadata, capability,"
+                " priority, state, max_attempts, timeout_s, created)"
+                " VALUES (?, 'a.b', 1, '{}', '[]', '{}', 'cpu', 0, 'running', 2, 60, 0)",
+                (job.id,),
+            )
+        )
+        yield
+
+    door = await open_door(parts=(kino._ledger, kino._events, jobs))
+    return door, job, f"/v1/jobs/{job.id}/events"

@@ -3,49 +3,14 @@
 import asyncio
 import contextlib
 import socket
-from dataclasses import dataclass
 
 import aiohttp
 import pytest
 import structlog
 
-from backend import app as kino
 from backend.handlers import events
-from backend.handlers.keys import EVENTS, JOBS
+from backend.handlers.keys import EVENTS
 from backend.services.event import Event
-from backend.services.identifiers import job_id
-
-
-@dataclass
-class OneJob:
-    """Stands in for the jobs: there is one, and it runs."""
-
-    id: str
-    has_ended: bool = False
-
-    def get(self, _id):
-        return self
-
-
-@pytest.fixture
-async def stream(open_door):
-    """A door with real events and one running job: (door, the job, its path)."""
-    job = OneJob(job_id())
-
-    async def jobs(app):
-        app[JOBS] = job
-        await app[EVENTS]._ledger.write(
-            (
-                "INSERT INTO job (id, operation, version, params, inputs, metadata, capability,"
-                " priority, state, max_attempts, timeout_s, created)"
-                " VALUES (?, 'a.b', 1, '{}', '[]', '{}', 'cpu', 0, 'running', 2, 60, 0)",
-                (job.id,),
-            )
-        )
-        yield
-
-    door = await open_door(parts=(kino._ledger, kino._events, jobs))
-    return door, job, f"/v1/jobs/{job.id}/events"
 
 
 async def test_heartbeats(stream, monkeypatch):

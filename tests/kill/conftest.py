@@ -42,6 +42,7 @@ CALLS: tuple[tuple[str, dict[str, Any]], ...] = (
     ("workflows.run", {"graph": GRAPH}),
     ("test.make", {"size": 8, "frames": 20_000}),  # one take is a file, the rest is small
     ("workflows.run", {"graph": GRAPH}),
+    ("test.work", {"counter": os.devnull, "steps": 3, "duration_ms": 20.0}),  # pure, and slow
 )
 
 
@@ -206,9 +207,13 @@ class KillLoops:
         assert service.stop() == 0
         return check(service.data_dir, journal), killed
 
-    def service(self, jobs: int, kills: int, seconds: float) -> tuple[Verdict, int]:
-        """Kill the whole service *kills* times while clients submit and repeat."""
-        current = [self.launch(folder=self.folder, **SETTINGS)]
+    def service(
+        self, jobs: int, kills: int, seconds: float, *, cache: bool = False
+    ) -> tuple[Verdict, int]:
+        """Kill the whole service *kills* times while clients submit and repeat. Each job is worked
+        for; with *cache*, equal ones share their work."""
+        settings = {**SETTINGS, "cache": cache}
+        current = [self.launch(folder=self.folder, **settings)]
         journal = Journal()
         clients = Clients(lambda: current[0], journal, jobs)
         clients.start()
@@ -223,7 +228,7 @@ class KillLoops:
                 until("a job runs", running_or_over, seconds=seconds, every=0.01)
             time.sleep(random.uniform(0.0, 0.4))
             current[0].kill()
-            current[0] = self.launch(folder=self.folder, **SETTINGS)
+            current[0] = self.launch(folder=self.folder, **settings)
         clients.join(seconds)
         until("every job has ended", lambda: live_jobs(current[0]) == 0, seconds=seconds)
         assert current[0].stop() == 0

@@ -11,6 +11,12 @@ def test_a_killed_service_keeps_its_promises_short(kill_loops) -> None:
     assert verdict.states == {"succeeded": 100}
 
 
+def test_a_killed_service_keeps_its_promises_of_shared_work(kill_loops) -> None:
+    """The same with the cache: jobs that follow another one are as safe as any."""
+    verdict, _ = kill_loops.service(jobs=100, kills=3, seconds=60, cache=True)
+    assert verdict.states == {"succeeded": 100}
+
+
 @pytest.mark.contract
 @pytest.mark.timeout(600)
 def test_a_killed_service_keeps_its_promises(kill_loops) -> None:

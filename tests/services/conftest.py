@@ -15,17 +15,24 @@ from typing import Any
 import pytest
 
 from backend.config import Limits, Settings
+from backend.services import identifiers
 from backend.services.assets import Assets
+from backend.services.attachments import Attachments
+from backend.services.batch_progress import BatchProgress
+from backend.services.batches import Batches
 from backend.services.events import Events
 from backend.services.ingest import Ingest
 from backend.services.job import Job
 from backend.services.jobs import Jobs
 from backend.services.ledger import Ledger
+from backend.services.pausing import Pause
 from backend.services.plugin_host import PluginHost
 from backend.services.queue import InMemoryQueue
 from backend.services.reconciler import Reconciler
 from backend.services.registry import Registry
 from backend.services.runner import Runner
+from backend.services.submission import Submission
+from backend.services.work import Works
 from backend.services.worker_pool import WorkerPool
 
 TRIAL_PLUGINS = Path(__file__).parent / "trial_plugins"
@@ -44,6 +51,9 @@ class House:
     runner: Runner
     reconciler: Reconciler
     jobs: Jobs
+    attachments: Attachments
+    batches: Batches
+    pause: Pause
 
     async def run(self, operation: str, seconds: float = 30.0, **params: Any) -> Job:
         """Submit and wait for the end."""
@@ -76,17 +86,35 @@ async def living(settings: Settings) -> AsyncIterator[House]:
         host = PluginHost("api", settings, settings.data_dir)
         host.load()
         registry = Registry(host)
-        queue = InMemoryQueue()
+        queue = InMemoryQueue(settings.limits.ageing_s, settings.limits.same_model_run)
+        works = Works(settings, registry, assets)
+        pause = Pause(ledger, queue.wake)
+        pause.load()
         pool = WorkerPool(settings, lambda name: registry.get(name).operation, registry.report)
-        runner = Runner(settings, ledger, queue, events, assets, pool)
-        jobs = Jobs(settings, ledger, queue, events, registry, assets, pool, runner)
-        reconciler = Reconciler(ledger, queue, events, runner)
+        runner = Runner(
+            *(settings, ledger, queue, events, assets, pool), pause=pause, still_is=works.still_is
+        )
+        attachments = Attachments(ledger, queue, events, runner)
+        progress = BatchProgress(ledger, events)
+        services = (settings, ledger, queue, events, registry, assets, pool, runner, attachments)
+        submission = Submission(*services, works)
+        jobs = Jobs(*services, submission, pause)
+        batches = Batches(
+            settings.limits, ledger, events, registry, assets, jobs, submission, progress
+        )
+        reconciler = Reconciler(ledger, queue, events, runner, attachments)
         await reconciler.recover()
+        await progress.recover()
+        stack.push_async_callback(attachments.stop)
+        stack.push_async_callback(progress.stop)
         pool.start()
         stack.push_async_callback(pool.stop)
         runner.start()
         stack.push_async_callback(runner.stop)
-        yield House(settings, ledger, events, queue, assets, pool, runner, reconciler, jobs)
+        yield House(
+            *(settings, ledger, events, queue, assets, pool, runner, reconciler, jobs),
+            *(attachments, batches, pause),
+        )
 
 
 def settings_for(folder: Path, **changes: Any) -> Settings:
@@ -130,3 +158,32 @@ async def ledger(tmp_path: Path) -> AsyncIterator[Ledger]:
     await made.start()
     yield made
     await made.close()
+
+
+@pytest.fixture
+def leave_behind() -> Callable[..., Awaitable[str]]:
+    """``await leave_behind(folder, **columns)``: a row as a service that was killed leaves it."""
+
+    async def leave(folder, **columns) -> str:
+        """A row as a service that was killed leaves it."""
+        folder.mkdir(parents=True, exist_ok=True)
+        ledger = Ledger(folder / "ledger.sqlite3")
+        await ledger.start()
+        row = {
+            "id": identifiers.job_id(), "operation": "test.sleep", "version": 1, "metadata": "{}",
+            "params": '{"steps": 1, "duration_ms": 0.0}', "inputs": "[]", "capability": "cpu",
+            "priority": 0, "state": "queued", "max_attempts": 2, "timeout_s": 60, "created": 0,
+        } | columns  # fmt: skip
+        marks = ", ".join("?" * len(row))
+        await ledger.write(
+            (f"INSERT INTO job ({', '.join(row)}) VALUES ({marks})", tuple(row.values())),
+            (
+                "INSERT INTO job_event (job_id, seq, time, type, data)"
+                " VALUES (?, 1, 0, 'queued', '{}')",
+                (row["id"],),
+            ),
+        )
+        await ledger.close()
+        return str(row["id"])
+
+    return leave

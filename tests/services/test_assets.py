@@ -183,6 +183,22 @@ async def test_references_are_resolved_to_the_canonical_one(assets: Assets, tmp_
             assert resolve(reference, kind) == asset.reference
 
 
+async def test_an_asset_that_was_named_keeps_its_own_name(assets: Assets, tmp_path: Path):
+    """Where names count, an older asset's id stays: the run is given its label and not the one
+    under which the same content was uploaded later; and it cannot be deleted meanwhile."""
+    older = await assets.receive(body(wav(tmp_path)), file_name="a.wav")
+    newer = await assets.receive(body(wav(tmp_path)), file_name="b.wav")
+    resolve = assets.resolver()
+    assert [resolve(older.id, kind) for kind in ("any", "file")] == [older.id] * 2
+    assert assets.require(older.id).file_name == "a.wav"
+    assert resolve(older.id, "audio") == resolve(newer.id, "file") == newer.reference
+    assert resolve(older.reference, "file") == older.reference
+    await insert_job(assets, "queued", older.id)
+    with pytest.raises(Conflict, match="waits or runs"):
+        await assets.delete(older.id)
+    await assets.delete(newer.id)
+
+
 async def test_a_misfit_is_explained(assets: Assets, tmp_path: Path):
     """An image is no audio, but may serve as a mask; unknown and vanished assets say so."""
     leaf, _ = leaf_of(assets, Image.from_array(np.zeros((2, 2, 3))))

@@ -209,7 +209,7 @@ async def test_the_json_of_a_job_is_complete(house) -> None:
     assert set(job) == {
         "id", "operation", "version", "state", "priority", "attempt", "max_attempts", "params",
         "inputs", "metadata", "progress", "waiting_for", "created", "started", "finished",
-        "execution_s", "error", "result", "links",
+        "execution_s", "cached", "leader", "batch", "error", "result", "links",
     }  # fmt: skip
     assert job["links"]["events"] == f"/v1/jobs/{job['id']}/events"
     json.dumps(job, allow_nan=False)

@@ -7,7 +7,12 @@ from pathlib import Path
 
 import pytest
 
-from backend.services.needs import module_exists
+from backend import context
+from backend.config import Settings
+from backend.hookspecs import ModelFile
+from backend.operations import Needs
+from backend.services.model_folders import ModelFolders
+from backend.services.needs import module_exists, unmet
 
 
 @pytest.fixture
@@ -49,3 +54,32 @@ def test_a_module_without_a_spec(monkeypatch: pytest.MonkeyPatch) -> None:
     made.__spec__ = None
     monkeypatch.setitem(sys.modules, "made_by_hand", made)
     assert module_exists("made_by_hand")
+
+
+def test_a_model_file_is_looked_for_in_every_root(tmp_path: Path) -> None:
+    """A file that is missing names the command that fetches it; one in any root will do."""
+    file = ModelFile("net/1", "stems/net", "1.safetensors", "MIT", "https://host/1")
+    comfyui = {"model_roots": [tmp_path / "second"]}
+    settings = Settings(data_dir=tmp_path, comfyui=comfyui)
+    given = (Needs(models=("net/1",)), "cpu", {"net/1": file}, settings)
+    why = unmet(*given, ModelFolders(settings, ["stems"]))  # type: ignore[arg-type]
+    assert why is not None
+    assert why.reason == "the model file 1.safetensors is not in models/stems/net"
+    assert "kino models download net/1" in why.remedy
+    (tmp_path / "second" / "stems" / "net").mkdir(parents=True)
+    (tmp_path / "second" / "stems" / "net" / "1.safetensors").touch()
+    assert unmet(*given, ModelFolders(settings, ["stems"])) is None  # type: ignore[arg-type]
+
+
+def test_a_run_finds_the_root_that_has_the_folder(tmp_path: Path) -> None:
+    """Of several folders of models, the first that holds what is asked for; else the first."""
+    import contextvars
+
+    (tmp_path / "two" / "stems" / "net").mkdir(parents=True)
+
+    def look() -> tuple[Path, Path]:
+        context.set_models_folders([tmp_path / "one", tmp_path / "two"])
+        return context.models_folder("stems/net"), context.models_folder("stems/other")
+
+    found = contextvars.copy_context().run(look)
+    assert found == (tmp_path / "two", tmp_path / "one")

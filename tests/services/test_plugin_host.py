@@ -393,6 +393,21 @@ def test_hook_register_models(with_hook: Callable[[str], PluginHost]) -> None:
     assert "the author's page" in why.remedy
 
 
+def test_hook_register_web_assets(with_hook: Callable[[str], PluginHost], tmp_path: Path) -> None:
+    """A folder is the plugin's; what is none is refused, and the plugin is listed with why."""
+    code = """
+        from pathlib import Path
+        @hookimpl
+        def register_web_assets(): return {}
+        """
+    host = with_hook(code.format(f"Path({str(tmp_path)!r})"))
+    assert host.web_folders["later"] == tmp_path.resolve()
+    told = reason(with_hook(code.format("Path('nowhere')")), "later")
+    assert told == "register_web_assets gave 'nowhere', which is no folder"
+    told = reason(with_hook(code.format(repr(str(tmp_path)))), "later")
+    assert told == "register_web_assets gave str, not a Path"
+
+
 def test_hook_register_settings(
     with_hook: Callable[[str], PluginHost], monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -29,6 +29,22 @@ async def test_higher_priority_first_then_the_older(queue) -> None:
     assert await queue.take("comfy", always) == "d"
 
 
+async def test_one_that_waits_is_taken_in_place_of_another(queue) -> None:
+    """The other waits in its place, under its priority; both are taken once, and can come again."""
+    for name, priority in (("a", 5), ("b", 3), ("c", 4)):
+        await queue.enqueue(name, "comfy", priority)
+    assert await queue.take("comfy", always) == "a"
+    assert await queue.exchange("a", "b") == "b"
+    assert await queue.exchange("b", "b") == "b"
+    assert await queue.exchange("b", "unknown") == "b"
+    assert queue.exists("b")
+    await queue.finish("b")
+    assert not queue.exists("b")
+    assert await queue.enqueue("b", "comfy", 9)
+    assert [await queue.take("comfy", always) for _ in range(3)] == ["b", "c", "a"]
+    assert queue.waiting() == 0
+
+
 async def test_take_waits_for_a_job(queue) -> None:
     """A take on an empty queue returns as soon as there is a job."""
     taking = asyncio.create_task(queue.take("cpu", always))
@@ -79,16 +95,97 @@ async def test_wake_ends_an_unwanted_take(queue) -> None:
     assert await asyncio.wait_for(taking, 1) is None
 
 
-async def test_a_promoted_job_comes_first(queue) -> None:
-    """Ageing raises a job's priority where it waits, and never lowers it."""
-    await queue.enqueue("old", "cpu", 0)
-    await queue.enqueue("new", "cpu", 2)
-    await queue.promote("old", "cpu", 1)
-    await queue.promote("old", "cpu", 3)
-    await queue.promote("old", "cpu", 1)
-    await queue.promote("unknown", "cpu", 9)
-    assert [await queue.take("cpu", always) for _ in range(2)] == ["old", "new"]
+async def taken(queue, count: int, holds=lambda: None) -> list[str]:
+    return [await queue.take("cpu", always, holds) for _ in range(count)]
+
+
+async def test_another_priority_moves_a_job_both_ways(queue) -> None:
+    """A job that waits is raised and lowered; among equals it keeps the time that it has waited."""
+    for name, since in (("a", 1.0), ("b", 2.0), ("c", 3.0)):
+        await queue.enqueue(name, "cpu", 0, since=since)
+    await queue.move("c", 5)
+    await queue.move("b", 9)
+    await queue.move("b", 0)
+    await queue.move("a", -1)
+    await queue.move("unknown", 9)
+    assert await taken(queue, 3) == ["c", "b", "a"]
     assert queue.waiting() == 0
+
+
+async def test_a_point_of_priority_is_worth_so_much_waiting(queue) -> None:
+    """A job gives way to a higher one that comes within a minute per point, and to none later."""
+    for name, priority, since in (
+        ("waits long", 0, 0.0), ("in time", 2, 119.0), ("too late", 2, 121.0), ("late", 0, 130.0),
+    ):  # fmt: skip
+        await queue.enqueue(name, "cpu", priority, since=since)
+    assert await taken(queue, 4) == ["in time", "waits long", "too late", "late"]
+
+
+async def test_nothing_starves_under_a_stream_of_higher_jobs() -> None:
+    """With a shortened time per point, a low job runs although higher ones never stop coming."""
+    queue = InMemoryQueue(ageing_s=0.01)
+    await queue.enqueue("low", "cpu", 0)
+    order = []
+    for n in range(40):
+        await queue.enqueue(f"high {n}", "cpu", 10)
+        order += await taken(queue, 1)
+        await asyncio.sleep(0.01)
+    assert "low" in order
+    assert 5 <= order.index("low") <= 30
+
+
+async def test_jobs_for_the_loaded_model_go_together(queue) -> None:
+    """ABAB becomes AABB: two loads instead of eight."""
+    for n in range(4):
+        await queue.enqueue(f"a{n}", "cpu", 0, since=2.0 * n, model="A")
+        await queue.enqueue(f"b{n}", "cpu", 0, since=2.0 * n + 1, model="B")
+    held: list[str] = []
+    for _ in range(8):
+        (job,) = await taken(queue, 1, lambda: held[-1] if held else None)
+        held.append(job[0].upper())
+    assert "".join(held) == "AAAABBBB"
+
+
+async def test_affinity_is_bounded_and_never_passes_a_higher_priority() -> None:
+    """A job is passed so many times only, and not by one of lower priority."""
+    queue = InMemoryQueue(same_model_run=2)
+    await queue.enqueue("b", "cpu", 0, since=0.0, model="B")
+    for n in range(5):
+        await queue.enqueue(f"a{n}", "cpu", 0, since=1.0 + n, model="A")
+    assert await taken(queue, 3, lambda: "A") == ["a0", "a1", "b"]
+    await queue.enqueue("urgent", "cpu", 3, since=1.0, model="B")
+    assert await taken(queue, 1, lambda: "A") == ["urgent"]
+    await queue.enqueue("other worker", "comfy", 0, since=0.0, model="A")
+    assert await taken(queue, 3, lambda: "A") == ["a2", "a3", "a4"]
+
+
+async def test_a_job_without_a_model_is_not_passed(queue) -> None:
+    """What loads nothing costs nothing: it goes when it is its turn."""
+    await queue.enqueue("plain", "cpu", 0, since=0.0)
+    await queue.enqueue("a", "cpu", 0, since=1.0, model="A")
+    assert await taken(queue, 2, lambda: "A") == ["plain", "a"]
+
+
+async def test_two_jobs_exchange_their_places(queue) -> None:
+    """A job that waits goes instead of the one that was taken, which keeps its place in return."""
+    for n, name in enumerate("abc"):
+        await queue.enqueue(name, "cpu", 0, since=float(n))
+    assert await taken(queue, 1) == ["a"]
+    assert await queue.exchange("a", "nobody") == "a"
+    assert await queue.exchange("a", "b") == "b"
+    assert not await queue.enqueue("b", "cpu", 9)
+    await queue.finish("b")
+    assert await queue.enqueue("b", "cpu", 0, since=9.0)
+    assert await taken(queue, 3) == ["a", "c", "b"]
+
+
+async def test_the_clock_of_the_queue_goes_on_from_what_it_finds(queue) -> None:
+    """A clock that was set back while nobody ran does not put new jobs before those that wait."""
+    ahead = queue.now() + 3600
+    await queue.enqueue("waits", "cpu", 0, since=ahead)
+    queue.not_before(ahead)
+    await queue.enqueue("new", "cpu", 0)
+    assert await taken(queue, 2) == ["waits", "new"]
 
 
 @pytest.mark.parametrize("days", [400, -400])

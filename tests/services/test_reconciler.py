@@ -4,34 +4,8 @@ from __future__ import annotations
 
 import asyncio
 
-from backend.services import identifiers
-from backend.services.ledger import Ledger
 
-
-async def leave_behind(folder, **columns) -> str:
-    """A row as a service that was killed leaves it."""
-    folder.mkdir(parents=True, exist_ok=True)
-    ledger = Ledger(folder / "ledger.sqlite3")
-    await ledger.start()
-    row = {
-        "id": identifiers.job_id(), "operation": "test.sleep", "version": 1, "metadata": "{}",
-        "params": '{"steps": 1, "duration_ms": 0.0}', "inputs": "[]", "capability": "cpu",
-        "priority": 0, "state": "queued", "max_attempts": 2, "timeout_s": 60, "created": 0,
-    } | columns  # fmt: skip
-    marks = ", ".join("?" * len(row))
-    await ledger.write(
-        (f"INSERT INTO job ({', '.join(row)}) VALUES ({marks})", tuple(row.values())),
-        (
-            "INSERT INTO job_event (job_id, seq, time, type, data)"
-            " VALUES (?, 1, 0, 'queued', '{}')",
-            (row["id"],),
-        ),
-    )
-    await ledger.close()
-    return str(row["id"])
-
-
-async def test_queued_jobs_run_after_a_restart(open_house, tmp_path) -> None:
+async def test_queued_jobs_run_after_a_restart(open_house, tmp_path, leave_behind) -> None:
     """What was accepted before a crash runs after the next start, oldest first."""
     ids = [await leave_behind(tmp_path / "data") for _ in range(5)]
     house = await open_house(tmp_path / "data")
@@ -41,7 +15,9 @@ async def test_queued_jobs_run_after_a_restart(open_house, tmp_path) -> None:
     assert starts == sorted(starts)
 
 
-async def test_a_job_that_ran_during_the_crash_is_tried_again(open_house, tmp_path) -> None:
+async def test_a_job_that_ran_during_the_crash_is_tried_again(
+    open_house, tmp_path, leave_behind
+) -> None:
     """A running row without an owner counts as a crash and gets its next attempt."""
     job_id = await leave_behind(tmp_path / "data", state="running", attempt=1, token="lost")
     house = await open_house(tmp_path / "data")
@@ -50,7 +26,7 @@ async def test_a_job_that_ran_during_the_crash_is_tried_again(open_house, tmp_pa
     assert house.types(job_id) == ["queued", "retry", "started", "succeeded"]
 
 
-async def test_a_job_without_attempts_left_fails(open_house, tmp_path) -> None:
+async def test_a_job_without_attempts_left_fails(open_house, tmp_path, leave_behind) -> None:
     """A job that has crashed twice is not tried a third time."""
     job_id = await leave_behind(tmp_path / "data", state="running", attempt=2, token="lost")
     house = await open_house(tmp_path / "data")
@@ -58,7 +34,9 @@ async def test_a_job_without_attempts_left_fails(open_house, tmp_path) -> None:
     assert (job.state, job.error["type"]) == ("failed", "/v1/problems/worker-crashed")
 
 
-async def test_a_cancelled_job_stays_cancelled_over_a_crash(open_house, tmp_path) -> None:
+async def test_a_cancelled_job_stays_cancelled_over_a_crash(
+    open_house, tmp_path, leave_behind
+) -> None:
     """A cancel that was accepted before a crash is carried out after it."""
     job_id = await leave_behind(
         tmp_path / "data", state="running", attempt=1, token="lost", cancel_requested=1
@@ -95,17 +73,18 @@ async def test_an_attempt_without_an_owner_is_buried(house) -> None:
     assert (ended.state, ended.attempt) == ("succeeded", 2)
 
 
-async def test_what_waits_long_gains_priority(house, monkeypatch) -> None:
-    """A job of low priority overtakes newer ones of a higher priority after some minutes."""
+async def test_what_waits_long_overtakes_a_higher_priority(open_house) -> None:
+    """With a shortened time per point, an old job of low priority goes before newer ones."""
+    house = await open_house(limits={"ageing_s": 0.05})
     blocker = await house.submit("test.sleep", steps=1, duration_ms=60000)
+    async with asyncio.timeout(20):
+        while house.jobs.get(blocker.id).state != "running":
+            await asyncio.sleep(0.01)
     old = await house.submit("test.sleep")
-    await house.reconciler.reconcile()
-    loop = asyncio.get_running_loop()
-    now = loop.time
-    monkeypatch.setattr(loop, "time", lambda: now() + 200)
-    await house.reconciler.reconcile()
-    monkeypatch.undo()
+    await asyncio.sleep(0.15)
     newer, _ = await house.jobs.submit("test.sleep", {}, priority=2)
+    assert house.jobs.get(old.id).waiting_for["position"] == 1
+    assert house.jobs.get(newer.id).waiting_for["position"] == 2
     await house.jobs.cancel(blocker.id)
     ended = [await house.jobs.wait(job.id, 20) for job in (old, newer)]
     assert ended[0].started < ended[1].started

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import socket
+from collections.abc import Callable
 from pathlib import Path
+from queue import SimpleQueue
 
 import pytest
 
 from backend.config import Settings
+from backend.worker.calls import Calls
 from backend.worker.operations import OperationHandler
 from backend.worker.outbox import Outbox
 
@@ -17,7 +20,10 @@ def handler(tmp_path: Path):
     """A cpu worker's handler without plugins; it answers that it has no operation."""
     ours, theirs = socket.socketpair()
     with ours, theirs:
-        yield OperationHandler("cpu", Settings(data_dir=tmp_path, plugin_settings={}), Outbox(ours))
+        outbox = Outbox(ours)
+        between: SimpleQueue[Callable[[], None]] = SimpleQueue()
+        settings = Settings(data_dir=tmp_path, plugin_settings={})
+        yield OperationHandler("cpu", settings, outbox, Calls(outbox), between.put)
 
 
 def call(folder: Path) -> dict:

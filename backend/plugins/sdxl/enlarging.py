@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from backend.bricks import checkpoints, direct, folders, pictures, recording
 from backend.media.image import Image
+from backend.media.weights import fingerprint
 from backend.plugins import Context
 
 from .results import Generated, UsedModel
@@ -22,9 +23,15 @@ def enlarged(model: str, image: Image, ctx: Context, *, embed_graph: bool) -> Ge
             upscaler = checkpoints.load_upscaler(model)
             pixels = pictures.enlarge(upscaler, pictures.given(image, "image.png"))
             architecture = str(getattr(upscaler.architecture, "name", "upscaler"))
-            mark = checkpoints.fingerprint(folders.model_file("upscale_models", model))
+            mark = fingerprint(
+                folders.model_file("upscale_models", model, also=checkpoints.UPSCALERS)
+            )
             used = UsedModel(name=model, architecture=architecture, fingerprint=mark)
             factor = {"model": model, "scale": pixels.shape[2] / image.width}
-            return finished("sdxl.upscale", factor, used, pixels, done, embed=embed_graph)
+            return finished(
+                *("sdxl.upscale", factor, used, pixels, done),
+                embed=embed_graph,
+                inputs={"/image": image},
+            )
 
     return direct.run(work, ctx)

@@ -8,13 +8,14 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, fields, replace
 from typing import Any, Final
 
 from backend.bricks import (
     checkpoints,
     conditioning,
     direct,
+    folders,
     latents,
     lora,
     pictures,
@@ -23,10 +24,11 @@ from backend.bricks import (
     vae,
 )
 from backend.media.image import Image, Mask
-from backend.plugins import Context, FieldError, InvalidParameters
+from backend.media.weights import fingerprint
+from backend.plugins import Context, refused
 
 from .parameters import HiresFix, Recipe
-from .results import Generated
+from .results import Generated, UsedModel
 from .telling import finished
 
 MULTIPLE: Final = 8
@@ -45,6 +47,7 @@ class Prepared:
     positive: Any
     negative: Any
     warnings: list[str]
+    additions: list[UsedModel]
 
 
 def from_text(
@@ -78,7 +81,7 @@ def from_image(
         _check_size(image)
     elif width % MULTIPLE or height % MULTIPLE:
         told = f"give width and height: the picture's own are {image.width} x {image.height}"
-        raise _refused("/width" if size[0] is None else "/height", "multiple_of", told)
+        raise refused("/width" if size[0] is None else "/height", "multiple_of", told)
 
     def made(ready: Prepared) -> Any:
         pixels = pictures.given(image, "image.png")
@@ -90,7 +93,7 @@ def from_image(
         return vae.decode(ready.checkpoint.vae, latent, recipe.tile_px)
 
     more = {"width": width, "height": height, "strength": strength}
-    return _run("sdxl.image_to_image", recipe, more, made, ctx)
+    return _run("sdxl.image_to_image", recipe, more, made, ctx, inputs={"/image": image})
 
 
 def filled(recipe: Recipe, image: Image, mask: Mask, strength: float, ctx: Context) -> Generated:
@@ -98,9 +101,9 @@ def filled(recipe: Recipe, image: Image, mask: Mask, strength: float, ctx: Conte
     _check_size(image)
     if (mask.width, mask.height) != (image.width, image.height):
         told = f"the mask is {mask.width} x {mask.height}, the picture {image.width} x "
-        raise _refused("/mask", "size", f"{told}{image.height}; both must be as large")
+        raise refused("/mask", "size", f"{told}{image.height}; both must be as large")
     if not mask.values.any():
-        raise _refused("/mask", "empty", "the mask is 0 everywhere, so there is nothing to fill")
+        raise refused("/mask", "empty", "the mask is 0 everywhere, so there is nothing to fill")
 
     def made(ready: Prepared) -> Any:
         pixels = pictures.given(image, "image.png")
@@ -113,7 +116,8 @@ def filled(recipe: Recipe, image: Image, mask: Mask, strength: float, ctx: Conte
         new = vae.decode(ready.checkpoint.vae, latent, recipe.tile_px)
         return pictures.lay_over(pixels, new, where)
 
-    return _run("sdxl.inpaint", recipe, {"strength": strength}, made, ctx)
+    inputs: dict[str, Image | Mask] = {"/image": image, "/mask": mask}
+    return _run("sdxl.inpaint", recipe, {"strength": strength}, made, ctx, inputs=inputs)
 
 
 def _run(
@@ -123,22 +127,28 @@ def _run(
     made: Callable[[Prepared], Any],
     ctx: Context,
     steps: int | None = None,
+    inputs: Mapping[str, Image | Mask] | None = None,
 ) -> Generated:
-    """Prepare, make, and tell how it went; *steps* are those of all samplings together."""
+    """Prepare, make, and tell how it went; *steps* are those of all samplings together, *inputs*
+    the pictures that came in, besides those of ControlNets."""
+    guides = {f"/controlnets/{n}/image": each.image for n, each in enumerate(recipe.controlnets)}
 
     def work() -> Generated:
         sampling.check(recipe.sampler, recipe.scheduler)
         with recording.recording() as done, direct.planned(steps or recipe.steps):
             ready = _prepared(recipe)
             pixels = made(ready)
-            parameters = {**asdict(recipe), **more}
+            # not asdict, which would copy the pictures of the ControlNets
+            parameters = {each.name: getattr(recipe, each.name) for each in fields(recipe)}
+            parameters.update(more)
             parameters["loras"] = [each.model_dump() for each in recipe.loras]
             parameters["controlnets"] = [
                 each.model_dump(exclude={"image"}) for each in recipe.controlnets
             ]
             return finished(
                 operation, parameters, ready.checkpoint, pixels, done, ready.warnings,
-                embed=recipe.embed_graph,
+                embed=recipe.embed_graph, inputs={**(inputs or {}), **guides},
+                additions=ready.additions,
             )  # fmt: skip
 
     return direct.run(work, ctx)
@@ -149,8 +159,9 @@ def _prepared(recipe: Recipe) -> Prepared:
     for part, value in (("text encoder", checkpoint.clip), ("VAE", checkpoint.vae)):
         if value is None:
             told = f"the checkpoint {recipe.model!r} holds no {part}"
-            raise _refused("/model", "incomplete_model", told)
-    model, clip, warnings = checkpoint.model, checkpoint.clip, []
+            raise refused("/model", "incomplete_model", told)
+    model, clip, warnings = checkpoint.model, checkpoint.clip, list[str]()
+    additions = list[UsedModel]()
     for number, each in enumerate(recipe.loras):
         model, clip, told_of = lora.apply(
             model,
@@ -161,6 +172,7 @@ def _prepared(recipe: Recipe) -> Prepared:
             pointer=f"/loras/{number}/name",
         )
         warnings += told_of
+        additions.append(_used("loras", each.name, checkpoint.architecture))
     if recipe.clip_skip is not None:
         clip = conditioning.skip_layers(clip, recipe.clip_skip)
     positive = conditioning.encode_text(clip, recipe.prompt)
@@ -168,8 +180,9 @@ def _prepared(recipe: Recipe) -> Prepared:
     for number, guide in enumerate(recipe.controlnets):
         if guide.start >= guide.end:
             told = f"the ControlNet begins at {guide.start} and ends at {guide.end}"
-            raise _refused(f"/controlnets/{number}/end", "order", told)
+            raise refused(f"/controlnets/{number}/end", "order", told)
         loaded = checkpoints.load_controlnet(guide.name, f"/controlnets/{number}/name")
+        additions.append(_used("controlnet", guide.name, type(loaded).__name__))
         positive, negative = conditioning.apply_controlnet(
             positive,
             negative,
@@ -180,7 +193,13 @@ def _prepared(recipe: Recipe) -> Prepared:
             end=guide.end,
             vae=checkpoint.vae,
         )
-    return Prepared(checkpoint, model, positive, negative, warnings)
+    return Prepared(checkpoint, model, positive, negative, warnings, additions)
+
+
+def _used(kind: str, name: str, architecture: str) -> UsedModel:
+    """A model file that takes part, which was loaded already."""
+    mark = fingerprint(folders.model_file(kind, name))
+    return UsedModel(name=name, architecture=architecture, fingerprint=mark)
 
 
 def _sampled(recipe: Recipe, ready: Prepared, latent: Any, denoise: float) -> Any:
@@ -204,14 +223,10 @@ def _sampled(recipe: Recipe, ready: Prepared, latent: Any, denoise: float) -> An
             raise
         names = " or ".join(repr(each.name) for each in recipe.controlnets)
         told = f"{names} was made for another architecture than {ready.checkpoint.architecture}"
-        raise _refused("/controlnets", "controlnet_architecture", told) from error
+        raise refused("/controlnets", "controlnet_architecture", told) from error
 
 
 def _check_size(image: Image) -> None:
     if image.width % MULTIPLE or image.height % MULTIPLE:
         told = f"the picture is {image.width} x {image.height}; its sides must be multiples of 8"
-        raise _refused("/image", "multiple_of", told)
-
-
-def _refused(pointer: str, rule: str, told: str) -> InvalidParameters:
-    return InvalidParameters(told, errors=[FieldError(pointer, rule, told)])
+        raise refused("/image", "multiple_of", told)

@@ -13,12 +13,12 @@ from backend.plugins import LOCAL, Context, Needs, operation
 
 from .parameters import (
     Batch,
+    CheckpointName,
     ClipSkip,
     ControlNets,
     Guidance,
     HiresFix,
     Loras,
-    ModelName,
     ProcessName,
     Prompt,
     Recipe,
@@ -27,18 +27,17 @@ from .parameters import (
     Steps,
     Strength,
     Tile,
+    UpscalerName,
 )
 from .results import Generated
 
 _NEEDS: Final = Needs(runs_on="comfy", comfyui=True, memory_gib=8.0)
 _TIMEOUT_S: Final = 3600.0
 
-# Not pure: the result depends on what lies under the model's name, which is no parameter.
 
-
-@operation("sdxl.text_to_image", needs=_NEEDS, pure=False, timeout_s=_TIMEOUT_S)
+@operation("sdxl.text_to_image", needs=_NEEDS, timeout_s=_TIMEOUT_S)
 def text_to_image(
-    model: ModelName,
+    model: CheckpointName,
     prompt: Prompt,
     negative_prompt: Prompt = "",
     width: Size = 1024,
@@ -73,9 +72,9 @@ def text_to_image(
     return generating.from_text(recipe, width, height, hires, ctx)
 
 
-@operation("sdxl.image_to_image", needs=_NEEDS, pure=False, timeout_s=_TIMEOUT_S)
+@operation("sdxl.image_to_image", needs=_NEEDS, timeout_s=_TIMEOUT_S)
 def image_to_image(
-    model: ModelName,
+    model: CheckpointName,
     image: Image,
     prompt: Prompt,
     negative_prompt: Prompt = "",
@@ -110,9 +109,9 @@ def image_to_image(
     return generating.from_image(recipe, image, strength, (width, height), ctx)
 
 
-@operation("sdxl.inpaint", needs=_NEEDS, pure=False, timeout_s=_TIMEOUT_S)
+@operation("sdxl.inpaint", needs=_NEEDS, timeout_s=_TIMEOUT_S)
 def inpaint(
-    model: ModelName,
+    model: CheckpointName,
     image: Image,
     mask: Mask,
     prompt: Prompt,
@@ -146,9 +145,9 @@ def inpaint(
     return generating.filled(recipe, image, mask, strength, ctx)
 
 
-@operation("sdxl.upscale", needs=_NEEDS, pure=False, timeout_s=_TIMEOUT_S)
+@operation("sdxl.upscale", needs=_NEEDS, timeout_s=_TIMEOUT_S)
 def upscale(
-    model: ModelName, image: Image, embed_graph: bool = True, *, ctx: Context = LOCAL
+    model: UpscalerName, image: Image, embed_graph: bool = True, *, ctx: Context = LOCAL
 ) -> Generated:
     """Make a picture larger with an upscaling model (ESRGAN, SwinIR …), by the model's factor.
 

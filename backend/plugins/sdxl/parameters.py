@@ -12,6 +12,7 @@ from typing import Annotated
 from annotated_types import Ge, Le, MaxLen, MultipleOf
 from pydantic import Field
 
+from backend.media.dependence import ModelIn, PromptText
 from backend.media.image import Image
 from backend.plugins import Model
 from backend.units import Pixels
@@ -20,9 +21,12 @@ ModelName = Annotated[
     str,
     Field(min_length=1, max_length=300, description="File name below the folder of its kind."),
 ]
+CheckpointName = Annotated[ModelName, ModelIn("checkpoints")]
+UpscalerName = Annotated[ModelName, ModelIn("upscale_models")]
 Prompt = Annotated[
     str,
     MaxLen(20_000),
+    PromptText(),
     Field(description="(word:1.2) weighs a word, embedding:name brings in an embedding."),
 ]
 Seed = Annotated[int, Ge(0), Le(2**63 - 1), Field(description="Equal seeds, equal pictures.")]
@@ -63,7 +67,7 @@ class Lora(Model):
     """A LoRA and how strongly it works on the model, and on the text encoder (the same, if not
     given)."""
 
-    name: ModelName
+    name: Annotated[ModelName, ModelIn("loras")]
     strength: Annotated[float, Ge(-10), Le(10)] = 1.0
     clip_strength: Annotated[float, Ge(-10), Le(10)] | None = None
 
@@ -72,7 +76,7 @@ class ControlNet(Model):
     """A ControlNet that guides from *start* to *end*, parts of the sampling, by a picture which is
     already what it was trained on (edges, depth, pose …)."""
 
-    name: ModelName
+    name: Annotated[ModelName, ModelIn("controlnet")]
     image: Image
     strength: Annotated[float, Ge(0), Le(10)] = 1.0
     start: Annotated[float, Ge(0), Le(1)] = 0.0

@@ -27,7 +27,11 @@ class Provenance(BaseModel):
 
     operation: str
     parameters: dict[str, Any]
+    inputs: dict[str, str]
+    """The pictures that came in, by their pointers: content references."""
     model: UsedModel
+    additions: list[UsedModel]
+    """LoRAs and ControlNets, in the order in which they were applied."""
     comfyui: str
     graph: dict[str, Any] | None
     """The work as a graph of ComfyUI's own nodes; it lies in the PNG files, too."""

@@ -13,7 +13,8 @@ from typing import Any, Final
 from backend.bricks import boot, sockets
 from backend.bricks.checkpoints import Checkpoint
 from backend.bricks.recording import Recording
-from backend.media.image import Image
+from backend.media.image import Image, Mask
+from backend.media.reference import reference_of
 
 from .results import Generated, Provenance, UsedModel
 
@@ -30,8 +31,11 @@ def finished(
     warnings: Sequence[str] = (),
     *,
     embed: bool,
+    inputs: Mapping[str, Image | Mask],
+    additions: Sequence[UsedModel] = (),
 ) -> Generated:
-    """The result of a run whose last picture is *pixels*, IMAGE ``[B, H, W, C]``."""
+    """The result of a run whose last picture is *pixels*, IMAGE ``[B, H, W, C]``. *inputs* are the
+    pictures that came in, by pointer; one without a file comes out of a graph, and has no name."""
     done.add("SaveImage", {"images": pixels, "filename_prefix": "Kino"}, ())
     graph = done.nodes if done.whole else None
     texts = {KEYWORD: json.dumps(graph)} if embed and graph is not None else None
@@ -45,7 +49,9 @@ def finished(
     provenance = Provenance(
         operation=operation,
         parameters=dict(parameters),
+        inputs={pointer: reference_of(each.path) for pointer, each in inputs.items() if each.path},
         model=used,
+        additions=list(additions),
         comfyui=boot.info().version,
         graph=graph,
         warnings=list(warnings),

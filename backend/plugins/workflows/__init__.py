@@ -7,6 +7,7 @@ Does not know: how a graph is run (``backend.bricks``), nor who calls it.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any, Final
 
 from backend.plugins import NodeShape, Operation, hookimpl
@@ -29,3 +30,9 @@ def register_nodes() -> Sequence[NodeShape]:
     from . import nodes
 
     return [nodes.NOTE]
+
+
+@hookimpl
+def register_web_assets() -> Path:
+    """Give the note, for the graph editor."""
+    return Path(__file__).parent / "web"

@@ -6,15 +6,14 @@ Does not know: ComfyUI, and where templates are kept.
 
 from __future__ import annotations
 
-import difflib
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
-from backend.plugins import FieldError, InvalidParameters
+from backend.plugins import FieldError, InvalidParameters, json_pointer
 
 from .bypassing import bypass
 from .conversion import converting, document
-from .graph import form_errors, pointer
+from .graph import form_errors
 from .parameters import finding
 from .parameters.definitions import Definitions
 
@@ -51,7 +50,23 @@ def describe(
             ]
         )
     template, parameters = finding.find(graph, definitions)
-    return template, parameters, kind, warnings
+    return template, parameters, kind, [*warnings, *_out_of_range(template, parameters)]
+
+
+def _out_of_range(
+    graph: Mapping[str, Any], parameters: Iterable[finding.Parameter]
+) -> Iterator[str]:
+    """What to say of numbers that the document has, but ComfyUI would refuse."""
+    for each in parameters:
+        if "default" in each or each["type"] == "asset":
+            continue
+        place = each["places"][0]
+        value = graph[place["node"]]["inputs"].get(place["input"], "its default")
+        limits = f"{each.get('minimum', '')} to {each.get('maximum', '')}"
+        yield (
+            f"node {place['node']}, input {place['input']}: {value} is not within {limits};"
+            f" every run must give {each['name']}"
+        )
 
 
 def _told(error: FieldError) -> tuple[str, str]:
@@ -60,17 +75,18 @@ def _told(error: FieldError) -> tuple[str, str]:
 
 def _missing(graph: Mapping[str, Any], definitions: Definitions) -> list[FieldError]:
     """Node types that are not installed, each once with all of its nodes."""
+    from backend.bricks import checks
+
     nodes: dict[str, list[str]] = {}
     for node_id, node in graph.items():
         if node["class_type"] not in definitions.names():
             nodes.setdefault(node["class_type"], []).append(node_id)
     errors = []
     for name, ids in nodes.items():
-        near = difflib.get_close_matches(name, definitions.names(), 3)
-        hint = f"; did you mean {' or '.join(near)}?" if near else ""
+        hint = checks.absent(name, definitions.names())
         several = "nodes" if len(ids) > 1 else "node"
         told = f"the node type {name!r} ({several} {', '.join(ids)}) is not installed{hint}"
-        errors.append(FieldError(pointer(ABOVE, ids[0], "class_type"), "unknown_node", told))
+        errors.append(FieldError(json_pointer(ABOVE, ids[0], "class_type"), "unknown_node", told))
     return errors
 
 

@@ -20,15 +20,16 @@ from pydantic_core import (
     core_schema,
 )
 
+from backend.media.dependence import noted
 from backend.media.reference import REFERENCE, REFERENCE_PATTERN, MediaValue, resolve
-from backend.plugins import FieldError
+from backend.plugins import FieldError, json_pointer
+
+from . import purity
+from .asset_objects import OURS, loaded
+from .parameters.loaders import LOAD
 
 MAX_NODES: Final = 2000
 MAX_NAME: Final = 200
-LOAD: Final = "KinoLoadAsset"
-OURS: Final = ("Kino", "Internode")
-"""Beginnings of the class names of our own nodes; only these take references, alone or in JSON."""
-
 _QUOTED: Final = re.compile(r'"(' + REFERENCE_PATTERN.strip("^$") + r')"')
 _KEYS: Final = {"class_type", "inputs", "_meta", "is_changed"}
 
@@ -89,8 +90,13 @@ class Graph:
         errors = list(_form(value))
         if not errors:
             graph = cls(value)
-            errors = list(graph._resolve(info.context))
+            graph.nodes, wrong = loaded(graph.nodes)
+            errors = [
+                _told("asset", said, None, node, "inputs", name) for node, name, said in wrong
+            ]
+            errors = errors or list(graph._resolve(info.context))
             if not errors:
+                purity.note(graph.nodes, noted(info.context))
                 return graph
         raise ValidationError.from_exception_data("Graph", errors)
 
@@ -120,13 +126,8 @@ def form_errors(value: Any, *above: str) -> list[FieldError]:
         error, place = each["type"], (*above, *(str(part) for part in each.get("loc", ())))
         assert isinstance(error, PydanticCustomError)
         if error.type != "missing":
-            found.append(FieldError(pointer(*place), error.type, error.message()))
+            found.append(FieldError(json_pointer(*place), error.type, error.message()))
     return found
-
-
-def pointer(*parts: str) -> str:
-    """A JSON pointer (RFC 6901)."""
-    return "".join("/" + part.replace("~", "~0").replace("/", "~1") for part in parts)
 
 
 def _replace(class_type: str, name: str, value: Any, canonical: Any) -> Any:

@@ -44,12 +44,11 @@ class WorkflowResult(NamedTuple):
     """Videos: the file that was saved, byte for byte, or one made of the frames."""
 
 
-# Not pure: with fixed seeds ComfyUI's own nodes are deterministic, but a graph may hold any node
-# pack's nodes, which may look at a clock, a file or a random number, and nothing tells which do.
+# Pure as far as its graph is (``purity``): with fixed seeds ComfyUI's own nodes are deterministic,
+# but a graph may hold any node pack's nodes, and nothing tells which of those are.
 @operation(
     "workflows.run",
     needs=Needs(runs_on="comfy", comfyui=True, memory_gib=2.0),
-    pure=False,
     timeout_s=3600.0,
 )
 def run(graph: Graph, *, ctx: Context = LOCAL) -> WorkflowResult:

@@ -88,11 +88,13 @@ def test_without_an_engine_it_says_what_to_do(monkeypatch):
 
 
 def test_the_plugin_gives_its_operations():
-    """What needs ComfyUI runs in the worker that has it, and is never taken for pure."""
+    """What needs ComfyUI runs in the worker that has it; only a graph may be taken for pure, as far
+    as its nodes are."""
     by_name = {each.name: each for each in register_operations()}
     assert list(by_name) == [
         "workflows.run", "workflows.convert", "workflows.describe", "workflows.note"
     ]  # fmt: skip
     for name in ("workflows.run", "workflows.convert", "workflows.describe"):
         needs = by_name[name].needs
-        assert (needs.runs_on, needs.comfyui, by_name[name].pure) == ("comfy", True, False)
+        assert (needs.runs_on, needs.comfyui) == ("comfy", True)
+        assert by_name[name].pure == (name == "workflows.run")

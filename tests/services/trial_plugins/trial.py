@@ -12,19 +12,22 @@ import signal
 import time
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Annotated, Any, NamedTuple
 
 import numpy as np
 
 from backend.media.audio import Audio
+from backend.media.dependence import ModelIn
 from backend.media.image import Image
 from backend.plugins import (
     LOCAL,
     Context,
     Needs,
     Operation,
+    OperationFailed,
     UpstreamFailed,
     hookimpl,
+    models_folder,
     operation,
 )
 
@@ -145,9 +148,42 @@ def heavy(milliseconds: float = 1.0, *, ctx: Context = LOCAL) -> str:
     return "heavy"
 
 
+@operation("test.work")
+def work(
+    counter: str,
+    steps: int = 1,
+    duration_ms: float = 0.0,
+    seed: int | None = 0,
+    fails: bool = False,
+    *,
+    ctx: Context = LOCAL,
+) -> Image:
+    """Make a picture of the seed; how often it was made stands in *counter*."""
+    _attempt(counter)
+    ctx.log("begun")
+    sleep(steps, duration_ms, ctx=ctx)
+    if fails:
+        raise OperationFailed("as planned")
+    return Image.from_array(np.full((8, 8, 3), (seed or 0) / 1000, np.float32))
+
+
+_held: list[str] = []
+
+
+@operation("test.load")
+def load(model: Annotated[str, ModelIn("checkpoints")], loads: str, number: int = 0) -> str:
+    """Load a model unless it is the one that was used last; each load is a line in *loads*."""
+    content = (models_folder() / "checkpoints" / model).read_text()
+    if _held != [model]:
+        _held[:] = [model]
+        with Path(loads).open("a") as file:
+            file.write(f"{model}\n")
+    return f"{content} {number}"
+
+
 @hookimpl
 def register_operations() -> Sequence[Operation[..., Any]]:
     """All of them."""
     return [
-        sleep, fail, bug, memory, die, leave, deaf, say, make, measure, fetch, heavy,
+        sleep, fail, bug, memory, die, leave, deaf, say, make, measure, fetch, heavy, work, load,
     ]  # fmt: skip

@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Final, NoReturn
 
-from backend.plugins import FieldError, InvalidParameters
+from backend.plugins import refused
 
 from .document import BYPASS, MOST_NODES, NEVER, Document, Graph, Node
 
@@ -215,9 +215,7 @@ def _fronts(inner: Graph) -> dict[int, tuple[Node, int]]:
 
 
 def _refuse(rule: str, sentence: str) -> NoReturn:
-    raise InvalidParameters(
-        sentence, errors=[FieldError("/workflow/definitions/subgraphs", rule, sentence)]
-    )
+    raise refused("/workflow/definitions/subgraphs", rule, sentence)
 
 
 def _name(node: Node) -> str:

@@ -30,7 +30,7 @@ def find(graph: Graph, definitions: Definitions) -> tuple[dict[str, Any], list[P
 
     Each parameter has ``name``, ``type`` (integer, number, boolean, string, choice, asset),
     ``role``, ``description``, ``places`` (node, input, and the rule that found it), and where it
-    has one ``default``, ``minimum``, ``maximum``, ``choices``, ``examples``, ``media``.
+    has them ``default``, ``minimum``, ``maximum``, ``choices``, ``examples``, ``media``.
     """
     template, replaced = with_assets(graph)
     tracer = Tracer(template, definitions)
@@ -117,10 +117,13 @@ def _assets(
         yield _named(tracer, made, names.new(wanted))
 
 
-def _others(tracer: Tracer, names: _Names, taken: Collection[Place]) -> Iterator[Parameter]:
-    """Every other value, under the title of its node and its own name."""
+def _others(tracer: Tracer, names: _Names, taken: Collection[Place]) -> list[Parameter]:
+    """Every other value, under the title of its node and its own name. Equal values of nodes of one
+    class that bear the same title of their own are one parameter."""
+    alike: dict[tuple[Any, ...], Parameter] = {}
     for node in tracer.graph:
-        specs = tracer.definitions.inputs(tracer.class_of(node), tracer.given(node))
+        class_type, own = tracer.class_of(node), _own_title(tracer, node)
+        specs = tracer.definitions.inputs(class_type, tracer.given(node))
         needed = [name for name, spec in specs.items() if spec.required]
         for name in dict.fromkeys([*tracer.given(node), *needed]):
             if (node, name) in taken or not tracer.is_value(node, name):
@@ -130,10 +133,33 @@ def _others(tracer: Tracer, names: _Names, taken: Collection[Place]) -> Iterator
                 continue
             given = name in tracer.given(node)
             rule = "value in the graph" if given else "default of the node class"
-            made["places"] = [{**_place((node, name)), "rule": rule}]
-            title = _title(tracer.graph, node) or tracer.class_of(node)
-            wanted = slug(f"{title}_{name}")
-            yield _named(tracer, {**made, "role": "input"}, names.new(wanted))
+            place = {**_place((node, name)), "rule": rule}
+            key = (class_type, own or node, name, repr(made.get("default")))
+            if key in alike and _merge(alike[key], made):
+                alike[key]["places"].append(place)
+            else:
+                alike[key] = {**made, "role": "input", "places": [place]}
+    return [_named(tracer, each, names.new(_wanted(tracer, each))) for each in alike.values()]
+
+
+def _wanted(tracer: Tracer, made: Parameter) -> str:
+    """The name for a value: its node's title and its own; what both say is said once. A node with a
+    title of its own that does nothing but hold this value gives its title alone."""
+    node, name = made["places"][0]["node"], made["places"][0]["input"]
+    own = _own_title(tracer, node)
+    if own is None:
+        return slug(f"{_title(tracer.graph, node) or tracer.class_of(node)}_{name}")
+    specs = tracer.definitions.inputs(tracer.class_of(node), tracer.given(node))
+    if [*specs] == [name]:
+        return slug(own)
+    said_twice = slug(name).startswith(slug(own) + "_")
+    return slug(name if said_twice else f"{own}_{name}")
+
+
+def _own_title(tracer: Tracer, node: str) -> str | None:
+    """The title of a node, if somebody gave it one."""
+    title, class_type = _title(tracer.graph, node), tracer.class_of(node)
+    return None if title in (class_type, tracer.definitions.title(class_type)) else title
 
 
 def _fitting(tracer: Tracer, place: Place) -> Parameter | None:

@@ -25,7 +25,8 @@ _COMBOS: Final = ("COMBO", "COMFY_DYNAMICCOMBO_V3")
 def fitting(spec: Spec | None, value: Any) -> dict[str, Any] | None:
     """``type``, range and ``default`` of an input that holds *value* (or `NOTHING`).
 
-    None for what is no parameter: a list, an object, an input without value and default.
+    None for what is no parameter: a list, an object, an input without value and default. A number
+    out of its range is no default: ComfyUI would refuse it, so each run must give one.
     """
     if value is NOTHING and spec is not None:
         value = spec.options.get("default", NOTHING)
@@ -59,6 +60,8 @@ def _declared(spec: Spec, value: Any) -> dict[str, Any] | None:
             limit = spec.options.get(theirs)
             if isinstance(limit, int | float) and not isinstance(limit, bool):
                 made[ours] = limit
+        if not made.get("minimum", value) <= value <= made.get("maximum", value):
+            del made["default"]
     if spec.options.get("multiline"):
         made["multiline"] = True
     return made
@@ -68,8 +71,10 @@ def _choice(spec: Spec, value: Any) -> dict[str, Any] | None:
     choices = spec.choices
     if not choices or not all(isinstance(each, str | bool | int) for each in choices):
         return None
-    if all(isinstance(each, str) and _FILE.fullmatch(each) for each in choices):
-        # files are added and removed; whether one is there is for ComfyUI to say when it runs
+    texts = [each for each in (value, *choices) if isinstance(each, str)]
+    if len(texts) > len(choices) and any(_FILE.fullmatch(each) for each in texts):
+        # files are added and removed, also beside choices that are none (a VAE's `pixel_space`);
+        # whether one is there is for ComfyUI to say when it runs
         return {"type": "string", "default": value, "examples": choices[:_MOST_EXAMPLES]}
     if value not in choices:
         return None

@@ -26,8 +26,11 @@ LOADERS: Final[Mapping[str, tuple[str, ...]]] = {
 """Class of a loader → what its outputs give."""
 
 
-def with_assets(graph: Graph) -> tuple[dict[str, dict[str, Any]], dict[str, str]]:
-    """A copy of *graph* in which assets are loaded, and node id → the loader that stood there."""
+def with_assets(
+    graph: Graph, named: Mapping[str, str] | None = None
+) -> tuple[dict[str, dict[str, Any]], dict[str, str]]:
+    """A copy of *graph* in which assets are loaded, and node id → the loader that stood there.
+    Every stock loader is replaced, or those that *named* gives an asset."""
     made: dict[str, dict[str, Any]] = {
         node_id: {**copy.deepcopy(dict(node)), "inputs": copy.deepcopy(dict(node["inputs"]))}
         for node_id, node in graph.items()
@@ -36,6 +39,8 @@ def with_assets(graph: Graph) -> tuple[dict[str, dict[str, Any]], dict[str, str]
     for node_id, node in list(made.items()):
         class_type, inputs = node["class_type"], node["inputs"]
         if class_type not in LOADERS or any(linked(value) for value in inputs.values()):
+            continue
+        if named is not None and node_id not in named:
             continue
         if node_id not in _sources(graph):  # it would ask for an asset that nobody looks at
             del made[node_id]
@@ -48,7 +53,8 @@ def with_assets(graph: Graph) -> tuple[dict[str, dict[str, Any]], dict[str, str]
             node["inputs"] = {"image": [loader, KINDS.index("image")], "channel": inputs["channel"]}
         else:
             _rewire(made, node_id, LOADERS[class_type])
-        made[loader] = {"class_type": LOAD, "inputs": {}, "_meta": node.get("_meta", {})}
+        asset = {} if named is None else {"asset": named[node_id]}
+        made[loader] = {"class_type": LOAD, "inputs": asset, "_meta": node.get("_meta", {})}
         replaced[loader] = class_type
     return made, replaced
 

@@ -11,6 +11,8 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final
 
+from backend.bricks.checks import is_link
+
 from .definitions import ANYTHING, Definitions
 
 Graph = Mapping[str, Mapping[str, Any]]
@@ -34,9 +36,7 @@ class Path:
 
 def linked(value: Any) -> tuple[str, int] | None:
     """Node and output of a link, or None for a value."""
-    if isinstance(value, list) and len(value) == 2 and isinstance(value[0], str):
-        return (value[0], value[1]) if isinstance(value[1], int) else None
-    return None
+    return (value[0], value[1]) if is_link(value) else None
 
 
 class Tracer:

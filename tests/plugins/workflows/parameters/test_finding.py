@@ -27,13 +27,26 @@ def test_files_are_no_closed_choice(known, a_graph) -> None:
 
 
 def test_everything_else_is_named_after_its_node(known, a_graph) -> None:
-    """Title or class, then input; twice the same is numbered; reserved words are moved aside."""
+    """Title or class, then input, what both say once; a node of one value gives its title; equal
+    values under one title of their own are one, others are numbered; reserved words are moved."""
     graph = a_graph()
     graph["7"]["_meta"] = {"title": "Final picture (A)"}
-    graph["8"] = {**graph["7"], "inputs": dict(graph["7"]["inputs"])}
+    for node, prefix in (("8", graph["7"]["inputs"]["filename_prefix"]), ("9", "other")):
+        graph[node] = {**graph["7"], "inputs": {**graph["7"]["inputs"], "filename_prefix": prefix}}
     found = known(graph)
-    assert found.places("final_picture_a_filename_prefix") == ["7.filename_prefix"]
-    assert found.places("final_picture_a_filename_prefix_2") == ["8.filename_prefix"]
+    assert found.places("final_picture_a_filename_prefix") == [
+        "7.filename_prefix", "8.filename_prefix",
+    ]  # fmt: skip
+    assert found.places("final_picture_a_filename_prefix_2") == ["9.filename_prefix"]
+    for node in ("7", "8"):
+        graph[node]["_meta"] = {"title": "SaveImage"}  # a title that says nothing joins nothing
+    found = known(graph)
+    assert found.places("save_image_filename_prefix_2") == ["8.filename_prefix"]
+    graph["7"]["_meta"] = {"title": "Filename"}
+    graph["1"]["_meta"] = {"title": "Model"}
+    found = known(graph)
+    assert found.places("filename_prefix") == ["7.filename_prefix"]
+    assert found["model"]["examples"] == ["a.safetensors"]
     assert finding.slug("LoadLoRA 2x") == "load_lora_2x"
     assert finding.slug("KSampler") == "ksampler"
     assert finding.slug("VAEDecode") == "vae_decode"
@@ -68,6 +81,14 @@ def test_missing_inputs_have_the_default_of_their_class(known, a_node) -> None:
          {"type": "choice", "default": 2, "choices": [1, 2]}),
         (Spec("COMBO", {"options": ["a"]}, True), NOTHING,
          {"type": "choice", "default": "a", "choices": ["a"]}),
+        (Spec("COMBO", {"options": ["a.pt", "pixel_space"]}, True), "pixel_space",
+         {"type": "string", "default": "pixel_space", "examples": ["a.pt", "pixel_space"]}),
+        (Spec("COMBO", {"options": ["pixel_space"]}, True), "ae.safetensors",
+         {"type": "string", "default": "ae.safetensors", "examples": ["pixel_space"]}),
+        (Spec("INT", {"min": 0, "max": 9}, True), 10,
+         {"type": "integer", "minimum": 0, "maximum": 9}),
+        (Spec("FLOAT", {"min": 0.5, "default": 0}, True), NOTHING,
+         {"type": "number", "minimum": 0.5}),
         (Spec("STRING", {}, True), NOTHING, None),
         (Spec("CURVE", {}, True), {"__value__": []}, None),
         (None, 3, {"type": "integer", "default": 3}),

@@ -1,0 +1,3 @@
+"""Kino does not run it."""
+
+raise RuntimeError("a prestartup script was run")

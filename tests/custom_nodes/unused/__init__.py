@@ -1,0 +1,3 @@
+"""A pack that is there and not enabled."""
+
+raise RuntimeError("a pack that is not enabled was imported")
