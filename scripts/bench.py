@@ -26,6 +26,7 @@ from typing import Final
 from bench_rows import (
     console,
     converting,
+    editor,
     generation,
     keyframes,
     long_mix,
@@ -34,6 +35,7 @@ from bench_rows import (
     resampling,
     service,
     spectral,
+    stock_clients,
 )
 from bench_rows.figures import Figure, as_json, table, write_page
 from bench_rows.servers import ROOT, NotMeasured
@@ -60,12 +62,24 @@ ROWS: Final[dict[str, tuple[Row, str]]] = {
         generation.measure_gpu,
         "the same from a checkpoint of SDXL's own size; measured only where there is a GPU.",
     ),
+    "stock-client": (
+        stock_clients.measure,
+        "a stock client's whole round trip with the 64x64 picture: POST /prompt, the end over the "
+        "WebSocket, /history, /view; on Kino's port below `/comfy`, where every prompt is a job in "
+        "the ledger, and on the genuine server, in turns. Then `/object_info`, which Kino keeps.",
+    ),
     "conversion": (
         converting.measure,
         "the largest official template to the API format: `convert` in this process, and "
         "`loadGraphData` and `graphToPrompt` of the editor in a headless Chromium, in turns. "
         "Validation: from the POST of the graph to its refusal, as its models are missing; Kino "
         "by `workflows.run`, stock by `/prompt`.",
+    ),
+    "editor": (
+        editor.measure,
+        "from navigation until every node of the server is registered in the stock frontend, in a "
+        "headless Chromium, both sides in turns: Kino's `/editor/` through the API process, with "
+        "its nodes and their widgets, and ComfyUI's own server. First visit: nothing is cached.",
     ),
     "start": (
         service.measure_start,

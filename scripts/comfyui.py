@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Put the pinned ComfyUI in place, prove that it is the pinned one, or use another tree.
+"""Put the pinned ComfyUI in place and prove it, upgrade it and go back, or use another tree.
 
 Knows: the command line.
 Does not know: how a command does its work (``comfyui_tree``). Standard library only.
@@ -11,8 +11,12 @@ import argparse
 from pathlib import Path
 
 import setup_steps as steps
-from comfyui_tree import choosing, pinned
+from comfyui_tree import choosing, matrix, pinned, proving, upgrading
+from service_child import read_settings
 from setup_steps import ROOT
+
+FORMS = ("full", "short", "reference")
+REPORTS = ROOT / "backend" / "ComfyUI.matrix"
 
 
 def arguments() -> argparse.ArgumentParser:
@@ -32,12 +36,58 @@ def arguments() -> argparse.ArgumentParser:
     commands.add_parser("verify", parents=[shared], help="compare the tree with the pin")
     commands.add_parser("status", parents=[shared], help="say what is pinned and in place")
     one = commands.add_parser("use", parents=[shared], help="use another ComfyUI tree")
-    one.add_argument("path", type=Path)
+    one.add_argument("path", type=Path, nargs="?", help="the root folder of an installation")
+    one.add_argument("--pinned", action="store_true", help="back to the one in backend/ComfyUI")
     one.add_argument(
         "--accept-modified", action="store_true", help="though it differs from the pin"
     )
     one.add_argument("--env-file", type=Path, default=ROOT / ".env", help="where to write it")
+    _add_upgrades(commands, shared)
     return parser
+
+
+def _use(given: argparse.Namespace) -> list[str]:
+    if given.pinned == (given.path is not None):
+        raise steps.Stop("Give the folder of a ComfyUI, or --pinned: 'use PATH' or 'use --pinned'.")
+    if given.pinned:
+        return choosing.use_pinned(given.env_file)
+    accepted = given.accept_modified
+    return choosing.use(given.lock, given.path, given.env_file, accept_modified=accepted)
+
+
+def _add_upgrades(
+    commands: argparse._SubParsersAction[argparse.ArgumentParser], shared: argparse.ArgumentParser
+) -> None:
+    one = commands.add_parser("upgrade", parents=[shared], help="prove another tree and swap it in")
+    one.add_argument("what", metavar="VERSION|PATH", help="a release, commit, folder or archive")
+    one.add_argument("--check", action="store_true", help="prove it and change nothing")
+    one.add_argument("--form", choices=FORMS, default="full", help="how much of the contract")
+    one.add_argument(
+        "--without-packs", action="store_true", help="whatever becomes of custom-node packs"
+    )
+    one.add_argument("--data-dir", type=Path, help="whose stored workflows are looked at")
+    commands.add_parser("rollback", parents=[shared], help="bring the former tree back")
+    one = commands.add_parser("contract", parents=[shared], help="prove the tree in place")
+    one.add_argument("--into", type=Path, default=REPORTS, help="folder of the report")
+    one.add_argument("--form", choices=FORMS, default="full", help="how much of the contract")
+    one = commands.add_parser("matrix", parents=[shared], help="prove every known release")
+    one.add_argument("--into", type=Path, default=REPORTS, help="folder of trees and reports")
+    one.add_argument("--only", nargs="*", default=[], metavar="VERSION", help="these alone")
+    one.add_argument(
+        "--tree", nargs="*", default=[], metavar="VERSION=PATH", help="where a tree lies already"
+    )
+
+
+def run_upgrade(given: argparse.Namespace) -> str:
+    """Upgrade as the command line says; returns the last sentence."""
+    settings = read_settings(port=None, data_dir=given.data_dir)
+    own = proving.Own(
+        upgrading.stored_workflows(settings.data_dir),
+        settings.packs,
+        [] if given.without_packs else settings.pack_names,
+    )
+    options = upgrading.Options(given.check, given.form, own)
+    return upgrading.upgrade(given.what, given.target, given.lock, options)
 
 
 def main() -> int:
@@ -52,9 +102,16 @@ def main() -> int:
         return 1 if found else 0
     elif given.command == "status":
         print("\n".join(pinned.status(given.lock, given.target)))
+    elif given.command == "upgrade":
+        print(run_upgrade(given))
+    elif given.command == "rollback":
+        print(upgrading.rollback(given.target, given.lock))
+    elif given.command == "contract":
+        return 0 if matrix.prove(given.target, given.lock, given.into, given.form) else 1
+    elif given.command == "matrix":
+        print(matrix.run(given.lock, given.into, matrix.trees(given.tree), given.only))
     else:
-        choosing.use(given.lock, given.path, given.env_file, accept_modified=given.accept_modified)
-        print(f"{given.env_file}: Kino now uses {given.path}; restart it")
+        print("\n".join(_use(given)))
     return 0
 
 

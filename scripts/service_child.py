@@ -50,6 +50,7 @@ else:
         "models_dir": str(s.models_dir), "comfyui_enabled": s.comfyui.enabled,
         "comfyui_path": str(s.comfyui.path) if s.comfyui.path else None,
         "accept_modified": s.comfyui.accept_modified,
+        "packs": str(s.custom_nodes_dir), "pack_names": s.comfyui.custom_nodes,
     }))
 """
 
@@ -65,6 +66,8 @@ class Settings:
     comfyui_enabled: bool
     comfyui_path: Path | None
     accept_modified: bool
+    packs: Path
+    pack_names: list[str]
     environment: dict[str, str]
 
 
@@ -94,6 +97,8 @@ def read_settings(*, port: int | None, data_dir: Path | None) -> Settings:
         comfyui_enabled=found["comfyui_enabled"],
         comfyui_path=Path(path) if path else None,
         accept_modified=found["accept_modified"],
+        packs=Path(found["packs"]),
+        pack_names=found["pack_names"],
         environment=environment,
     )
 

@@ -6,7 +6,7 @@ Does not know: what is tested.
 
     python3 scripts/test.py                   the suite (arguments go to pytest)
     python3 scripts/test.py tests/media -x    a part of it
-    python3 scripts/test.py --contract        the long part: a second ComfyUI, the full kill loops
+    python3 scripts/test.py --contract        the long part: the upgrade contract, kill loops
 """
 
 import supported_python

@@ -46,7 +46,7 @@ class _Connected:
 
     async def __aenter__(self) -> Self:
         self.session = await self._stack.enter_async_context(
-            aiohttp.ClientSession(self.url, raise_for_status=True)
+            aiohttp.ClientSession(raise_for_status=True)
         )
         return self
 
@@ -54,16 +54,16 @@ class _Connected:
         await self._stack.aclose()
 
     async def get(self, path: str, **query: str) -> bytes:
-        async with self.session.get(path, params=query) as answer:
+        async with self.session.get(self.url + path, params=query) as answer:
             return await answer.read()
 
     async def post(self, path: str, body: Any) -> bytes:
-        async with self.session.post(path, json=body) as answer:
+        async with self.session.post(self.url + path, json=body) as answer:
             return await answer.read()
 
 
 class KinoClient(_Connected):
-    """Kino: one POST that waits for the job, one GET for the bytes."""
+    """Kino: one POST that waits for the job, one GET for the bytes. Every job is worked for."""
 
     async def run_graph(self, graph: dict[str, Any]) -> bytes:
         job = await self.run("workflows.run", {"graph": graph})
@@ -71,9 +71,8 @@ class KinoClient(_Connected):
 
     async def run(self, operation: str, params: dict[str, Any]) -> dict[str, Any]:
         """Run *operation* to its end; the job as JSON."""
-        job: dict[str, Any] = json.loads(
-            await self.post(f"/v1/operations/{operation}?wait=30", params)
-        )
+        path = f"/v1/operations/{operation}?wait=30&cache=false"
+        job: dict[str, Any] = json.loads(await self.post(path, params))
         if job["state"] != "succeeded":
             raise RuntimeError(f"{operation} {job['state']}: {job['error']}")
         return job
@@ -82,15 +81,16 @@ class KinoClient(_Connected):
 class StockClient(_Connected):
     """ComfyUI's server as its own script_examples/websockets_api_example.py asks it."""
 
-    def __init__(self, served: Served) -> None:
+    def __init__(self, served: Served, mount: str = "") -> None:
         super().__init__(served)
+        self.url += mount
         self._client_id = uuid.uuid4().hex
         self._socket: aiohttp.ClientWebSocketResponse
 
     async def __aenter__(self) -> Self:
         await super().__aenter__()
         self._socket = await self._stack.enter_async_context(
-            self.session.ws_connect("/ws", params={"clientId": self._client_id})
+            self.session.ws_connect(self.url + "/ws", params={"clientId": self._client_id})
         )
         return self
 

@@ -68,10 +68,12 @@ async def _checked(folder: Path, graph: dict[str, Any]) -> list[Figure]:
             run = ours.session.post
             for number in range(ROUNDS):
                 body = {"graph": _different(graph, number)}
-                path = "/v1/operations/workflows.run?wait=30"
+                path = ours.url + "/v1/operations/workflows.run?wait=30"
                 kino_ms.append(await _refused(run(path, json=body, raise_for_status=False)))
                 body = {"prompt": _different(graph, number)}
-                asked = theirs.session.post("/prompt", json=body, raise_for_status=False)
+                asked = theirs.session.post(
+                    theirs.url + "/prompt", json=body, raise_for_status=False
+                )
                 stock_ms.append(await _refused(asked))
     ratio = median(kino_ms) / median(stock_ms)
     return [

@@ -118,7 +118,7 @@ def _measure(folder: Path, plan: Plan) -> list[Figure]:
         ]
         sides = asyncio.run(_in_turns(started, plan))
         memory = [side.memory_mib() for side in sides]
-    return _figures(plan, *sides, *memory)
+    return _figures(plan, sides[0], sides[1], memory)
 
 
 async def _in_turns(started: list[Served], plan: Plan) -> list[Side]:
@@ -137,7 +137,7 @@ async def _in_turns(started: list[Served], plan: Plan) -> list[Side]:
         return sides
 
 
-def _figures(plan: Plan, kino: Side, stock: Side, *memory_mib: float) -> list[Figure]:
+def _figures(plan: Plan, kino: Side, stock: Side, memory_mib: list[float]) -> list[Figure]:
     def pair(name: str, values: tuple[float, float], unit: str) -> list[Figure]:
         ratio = Figure(plan.row, f"{name}, Kino / stock", values[0] / values[1], "×")
         both = zip((kino, stock), values, strict=True)

@@ -85,7 +85,7 @@ async def _mix(served: Served, source: Path) -> tuple[float, float]:
 
 
 async def _submit(client: KinoClient, body: dict[str, Any]) -> str:
-    async with client.session.post("/v1/operations/mixer.mix", json=body) as answer:
+    async with client.session.post(client.url + "/v1/operations/mixer.mix", json=body) as answer:
         return answer.headers["Location"]
 
 

@@ -95,7 +95,7 @@ async def upload(client: KinoClient, body: Any, name: str) -> dict[str, Any]:
     """Upload *body* (bytes or an open file); the asset as JSON."""
     timeout = aiohttp.ClientTimeout(total=300)
     async with client.session.post(
-        "/v1/assets", params={"file_name": name}, data=body, timeout=timeout
+        client.url + "/v1/assets", params={"file_name": name}, data=body, timeout=timeout
     ) as answer:
         asset: dict[str, Any] = await answer.json()
         return asset

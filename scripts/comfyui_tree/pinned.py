@@ -15,7 +15,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Final
 
-from backend.bricks import identity
+from backend.bricks import identity, releases
 from comfyui_tree import sources
 from setup_steps import ROOT, Stop
 
@@ -46,18 +46,21 @@ def install(
     """Put the pinned tree into *target*; returns where it came from, ``""`` if it was there.
 
     A tree is fetched and verified beside *target* and moved in by renaming, so that an interrupted
-    installation leaves *target* as it was. A tree that differs is kept unless *replace* is given;
-    then it is kept as ``<target>.old``. Raises `Stop`.
+    installation leaves *target* as it was. A tree that an upgrade put there is as good as the
+    pinned one; one that differs is kept. With *replace* either gives way, and is kept as
+    ``<target>.old``. A swap that was cut off is finished first. Raises `Stop`.
     """
     lock = read_lock(lock_path)
     staging = target.with_name(target.name + ".staging")
     _recover(target, staging)
     modified = False
     if not is_empty(target):
-        found = identity.differences(target, lock)
-        if not found:
+        pin, found = releases.match(target, lock_path)
+        if not found and (pin.committed or not replace):
             return ""
         modified = True
+        if replace:
+            refuse_users_files(target, pin.lock.files)
         if not replace:
             raise Stop(
                 f"{target} is not ComfyUI {lock.version} as pinned ({some(found)}): keep it and "
@@ -109,6 +112,8 @@ def _swap_in(tree: Path, target: Path, *, keep_old: bool) -> None:
     if old.exists():
         shutil.rmtree(old)
     if target.exists():
+        if releases.in_use(target):
+            raise Stop(f"Kino is running on {target}: stop it and run again.")
         target.rename(old)
     target.parent.mkdir(parents=True, exist_ok=True)
     tree.rename(target)
@@ -121,11 +126,33 @@ def _old(target: Path) -> Path:
 
 
 def _recover(target: Path, staging: Path) -> None:
-    """Tidy up after an interrupted installation."""
+    """Tidy up after an interrupted installation or upgrade."""
+    mend(target)
     if not target.exists() and _old(target).exists():
         _old(target).rename(target)
     if staging.exists():
         shutil.rmtree(staging)
+
+
+def mend(target: Path) -> None:
+    """Finish a swap that was cut off. Raises `Stop`."""
+    if not target.parent.is_dir():
+        return
+    try:
+        with releases.exclusive(target):
+            releases.repair(target)
+    except (OSError, ValueError, releases.InUse) as error:
+        raise Stop(f"a swap of ComfyUI was cut off and cannot be finished ({error}).") from error
+
+
+def refuse_users_files(target: Path, known: identity.Files) -> None:
+    """Raise `Stop` if the user keeps files in *target*: they would go away with the tree."""
+    first = next(identity.users_files(target, known), None)
+    if first is not None:
+        raise Stop(
+            f"{target} holds files of your own ({first}): move them to a folder beside it first "
+            "(KINO_COMFYUI__MODELS_DIR, KINO_COMFYUI__CUSTOM_NODES_DIR); nothing was changed."
+        )
 
 
 def some(found: list[str]) -> str:
@@ -134,11 +161,13 @@ def some(found: list[str]) -> str:
 
 
 def verify(lock_path: Path, target: Path) -> list[str]:
-    """What differs from the pin; empty if nothing does. Raises `Stop` if there is no tree."""
-    lock = read_lock(lock_path)
+    """What differs from the pin, or from what an upgrade accepted if that is nearer; empty if
+    nothing does. Raises `Stop` if there is no tree."""
+    read_lock(lock_path)
+    mend(target)
     if is_empty(target):
         raise Stop(f"There is no ComfyUI in {target}: run 'python3 scripts/comfyui.py install'.")
-    return identity.differences(target, lock)
+    return releases.match(target, lock_path)[1]
 
 
 def version_of(tree: Path) -> str:
@@ -154,14 +183,22 @@ def version_of(tree: Path) -> str:
 def status(lock_path: Path, target: Path) -> list[str]:
     """Lines about the pin and the tree in place."""
     lock = read_lock(lock_path)
+    mend(target)
     lines = [f"pinned     ComfyUI {lock.version}, commit {lock.commit}", f"folder     {target}"]
     if is_empty(target):
         return [*lines, "state      absent; run 'python3 scripts/comfyui.py install'"]
-    found = identity.differences(target, lock)
-    lines.append(f"in place   ComfyUI {version_of(target)}, tree {identity.tree_sha1(target)}")
-    lines.append(f"state      {'modified: ' + some(found) if found else 'verified'}")
+    pin, found = releases.match(target, lock_path)
+    lines.append(
+        f"in place   ComfyUI {version_of(target)}, tree {identity.tree_sha1(target, lock.files)}"
+    )
+    good = "verified" if pin.committed else "verified, put here by an upgrade"
+    lines.append(f"state      {'modified: ' + some(found) if found else good}")
     needs = target / "requirements.txt"
     digest = hashlib.sha256(needs.read_bytes()).hexdigest() if needs.is_file() else ""
-    same = digest == lock.requirements_sha256
+    same = digest == pin.lock.requirements_sha256
     lines.append(f"packages   {'as locked' if same else 'its requirements.txt is another one'}")
+    if pin.overlay is not None:
+        lines.append(f"overlay    {pin.overlay}")
+    if not is_empty(_old(target)):
+        lines.append(f"former     ComfyUI {version_of(_old(target))}; 'rollback' brings it back")
     return lines

@@ -38,7 +38,10 @@ def from_git(lock: identity.Lock, staging: Path) -> Path:
         (["ls-remote", lock.git_url, "HEAD"], PROBE_S),  # fails fast where there is no network
         (["init", "--quiet", "--bare"], PROBE_S),
         ([*quiet, "fetch", "--quiet", "--depth", "1", lock.git_url, lock.commit], FETCH_S),
-        ([*exact, f"--work-tree={checkout}", "checkout", "--force", lock.commit, "--", "."], 120.0),
+        (
+            [*exact, f"--work-tree={checkout}", "checkout", "--force", "FETCH_HEAD", "--", "."],
+            120.0,
+        ),
     ]
     for words, timeout_s in commands:
         said = steps.run([git, *words], timeout_s=timeout_s, environment=environment, cwd=checkout)

@@ -23,7 +23,8 @@ lists of ComfyUI's. A number that can be moved takes a curve on the same slot.
 
 Two nodes carry exact values into a graph and out of it. `KinoLoadAsset` has the input `asset` (a
 reference, `blake3:…` or `ast_…`) and the outputs, counted from 0: {outputs}. `KinoSaveAsset` takes
-one of the same and a `name`. Stock loaders read ComfyUI's input folder, which uploads do not go to.
+one of the same and a `name`. Stock loaders read ComfyUI's input folder, where only
+ComfyUI's own uploads (`/comfy/upload/image`) go.
 
 Below are the nodes under older names. Graphs in the API format that were made with them run.
 """

@@ -18,8 +18,8 @@ from pathlib import Path, PurePosixPath
 import pytest
 from dotenv import dotenv_values
 
-import comfyui
 from backend.bricks import identity
+from comfyui_tree import choosing, sources
 
 SCRIPT = Path(__file__).resolve().parents[2] / "scripts" / "comfyui.py"
 
@@ -360,7 +360,7 @@ def test_a_written_setting_is_read_as_it_was(tmp_path: Path, folder: str) -> Non
     """Quotes, backslashes and blanks in a path survive the settings file."""
     settings = tmp_path / ".env"
     settings.write_text("KINO_PORT=9000\n")
-    comfyui.write_settings(settings, {"KINO_COMFYUI__PATH": folder})
+    choosing.write_settings(settings, {"KINO_COMFYUI__PATH": folder})
     assert dotenv_values(settings) == {"KINO_PORT": "9000", "KINO_COMFYUI__PATH": folder}
 
 
@@ -376,6 +376,44 @@ def test_use_of_a_modified_tree_must_be_accepted(workshop: Workshop) -> None:
     said = workshop.run("use", workshop.target, "--env-file", settings, "--accept-modified")
     assert said.returncode == 0, said.stderr
     assert "KINO_COMFYUI__ACCEPT_MODIFIED='true'" in settings.read_text()
+
+
+def test_use_can_be_taken_back(workshop: Workshop) -> None:
+    """With --pinned both settings go, the others stay; either a folder or --pinned is given."""
+    settings = workshop.folder / ".env"
+    settings.write_text("KINO_PORT=9000\n")
+    workshop.run("install")
+    workshop.run("use", workshop.target, "--env-file", settings)
+    said = workshop.run("use", "--pinned", "--env-file", settings)
+    assert said.returncode == 0, said.stderr
+    assert settings.read_text() == "KINO_PORT=9000\n"
+    choices: tuple[list[str | Path], ...] = (["--pinned", workshop.target], [])
+    for words in choices:
+        said = workshop.run("use", *words, "--env-file", settings)
+        assert said.returncode == 1
+        assert "use --pinned" in said.stderr
+    assert settings.read_text() == "KINO_PORT=9000\n"
+
+
+def test_what_a_user_keeps_in_a_tree_does_not_change_it(workshop: Workshop) -> None:
+    """Models (a link to another disk too), outputs, settings and node packs leave it as pinned;
+    the packs are named, with the way to load them."""
+    settings = workshop.folder / ".env"
+    workshop.run("install")
+    other = workshop.folder / "disk"
+    other.mkdir()
+    (workshop.target / "models").mkdir(exist_ok=True)
+    (workshop.target / "models" / "loras").symlink_to(other)
+    for name in ("output/a.png", "custom_nodes/theirs/__init__.py", "extra_model_paths.yaml"):
+        file = workshop.target / name
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_text("")
+    said = workshop.run("use", workshop.target, "--env-file", settings)
+    assert said.returncode == 0, said.stderr
+    assert "as pinned" in said.stdout
+    assert "its custom nodes (theirs) are not loaded" in said.stdout
+    assert "ACCEPT_MODIFIED='false'" in settings.read_text()
+    assert workshop.run("status").stdout.count("state      verified") == 1
 
 
 def test_use_of_a_folder_that_is_no_comfyui(workshop: Workshop) -> None:
@@ -395,9 +433,9 @@ def test_an_archive_cannot_leave_its_folder(tmp_path: Path, name: str) -> None:
         archive.addfile(tarfile.TarInfo(name), io.BytesIO())
     with (
         tarfile.open(path) as archive,
-        pytest.raises(comfyui.NotFetched, match="unsafe path"),
+        pytest.raises(sources.NotFetched, match="unsafe path"),
     ):
-        comfyui.extract(archive, PurePosixPath("vendor/ComfyUI"), tmp_path / "inside")
+        sources.extract(archive, PurePosixPath("vendor/ComfyUI"), tmp_path / "inside")
     assert list(tmp_path.rglob("outside.py")) == []
 
 
@@ -410,5 +448,5 @@ def test_an_archive_may_hold_only_plain_files(tmp_path: Path, kind: bytes) -> No
     member.linkname = "/etc/passwd"
     with tarfile.open(path, "w") as archive:
         archive.addfile(member)
-    with tarfile.open(path) as archive, pytest.raises(comfyui.NotFetched):
-        comfyui.extract(archive, PurePosixPath("vendor/ComfyUI"), tmp_path / "inside")
+    with tarfile.open(path) as archive, pytest.raises(sources.NotFetched):
+        sources.extract(archive, PurePosixPath("vendor/ComfyUI"), tmp_path / "inside")

@@ -57,7 +57,8 @@ def test_every_operation_and_parameter_is_described() -> None:
     """Nested parameters are there by their path, with unit and range."""
     page = operations.page()
     assert "### mixer.duck" in page
-    assert "| `mix.strips[].gate.hold_ms` | number in ms | `50.0` | ≥ 0, ≤ 5 000 |" in page
+    held = "number in ms or Breakpoints or automation asset"
+    assert f"| `mix.strips[].gate.hold_ms` | {held} | `50.0` | ≥ 0, ≤ 5 000 |" in page
     assert "### workflows.run" in page
 
 
