@@ -157,6 +157,7 @@ async def _models(app: web.Application) -> AsyncIterator[None]:
     app[MODELS] = Models(folders, hashes, files, templates.all, templates.original, table)
     yield
     await hashes.stop()
+    app[MODELS].close()
 
 
 async def _jobs(app: web.Application) -> AsyncIterator[None]:

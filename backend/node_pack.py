@@ -30,9 +30,7 @@ def node_classes(temporary: Path | None = None) -> tuple[dict[str, type], dict[s
     host = PluginHost("comfy", settings, settings.data_dir)
     host.load()
     host.start()
-    offered = {
-        name: entry for name, entry in host.operations.items() if not entry[0].needs.comfyui
-    }
+    offered = {name: entry for name, entry in host.operations.items() if not entry[0].needs.comfyui}
     operations = {name: entry[0] for name, entry in offered.items()}
     unavailable = {name: entry[2] for name, entry in offered.items() if entry[2]}
     shapes = [shape for shape in host.shapes if shape.operation in operations]

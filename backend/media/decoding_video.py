@@ -186,9 +186,7 @@ def _too_long(limits: Limits) -> AssetTooLarge:
 
 
 def _cut(declared: str, held: str) -> AssetRejected:
-    return AssetRejected(
-        f"the video is cut: it declares {declared} and holds {held}", rule="cut"
-    )
+    return AssetRejected(f"the video is cut: it declares {declared} and holds {held}", rule="cut")
 
 
 def _invalid(rule: str, sentence: str) -> InvalidParameters:

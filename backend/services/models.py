@@ -11,6 +11,7 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
@@ -32,6 +33,7 @@ if TYPE_CHECKING:
     from backend.hookspecs import ModelFile
     from backend.services.workflow_operation import Template
 
+LOOKERS: Final = 2
 PATIENCE_S: Final = 30.0
 """Longest wait for the disks that hold the models."""
 
@@ -77,6 +79,12 @@ class Models:
         self._original = original
         self._table = table
         self._told: dict[tuple[str, int], tuple[Wanted, ...]] = {}
+        # of its own: a disk that hangs must not take the threads of everybody else
+        self._threads = ThreadPoolExecutor(LOOKERS, thread_name_prefix="models")
+
+    def close(self) -> None:
+        """Look at nothing more."""
+        self._threads.shutdown(wait=False, cancel_futures=True)
 
     async def search(self, asked: Question, cursor: str | None = None, limit: int = 50) -> Page:
         """A page of models, those that are here first. Raises `InvalidParameters` for a kind that
@@ -85,7 +93,7 @@ class Models:
         if asked.kind is not None and asked.kind not in self.folders.kinds:
             raise refused("/query/kind", "kind", f"kinds are {', '.join(self.folders.kinds)}")
         after = None if cursor is None else read_cursor(cursor)
-        found = await _in_thread(
+        found = await self._in_thread(
             lambda: chosen(self._entries(graphs), asked, after, limit + 1)  # one more: a next page?
         )
         items = [self._with_hash(entry, item) for entry, item in found[:limit]]
@@ -103,7 +111,7 @@ class Models:
             entry = Entry(kind, name, found, wanted)
             return entry, entry.present()
 
-        entry, item = await _in_thread(look)
+        entry, item = await self._in_thread(look)
         shown = self._with_hash(entry, item)
         return shown if entry.found is None else {**shown, "hash": self._hash_state(entry.found)}
 
@@ -131,7 +139,7 @@ class Models:
         ``node`` and ``input`` say where its graph names it."""
         self.folders.learn(self._table())
         graph = self._graph(template)
-        return await _in_thread(
+        return await self._in_thread(
             lambda: [
                 {**as_json(wanted), "node": node, "input": slot}
                 for node, slot, wanted in self._wants(graph)
@@ -153,9 +161,20 @@ class Models:
             raise OperationUnavailable("a hash is worked out by a running service")
         return self.hashes
 
+    async def _in_thread(self, work: Callable[[], T]) -> T:
+        """Raises `DeadlineExceeded` when a disk does not answer; the thread is then left alone."""
+        looking = asyncio.get_running_loop().run_in_executor(self._threads, work)
+        try:
+            return await asyncio.wait_for(looking, PATIENCE_S)
+        except TimeoutError as error:
+            raise DeadlineExceeded(
+                f"the folders of models did not answer within {PATIENCE_S:g} s",
+                remedy="See whether a network disk is gone.",
+            ) from error
+
     async def _file(self, kind: str, name: str) -> Found:
         self.folders.learn(self._table())
-        found = await _in_thread(lambda: self.folders.find(kind, name))
+        found = await self._in_thread(lambda: self.folders.find(kind, name))
         if found is None:
             raise _unknown(kind, name)
         return found
@@ -252,14 +271,3 @@ def _joined(first: Wanted, other: Wanted) -> Wanted:
 def _unknown(kind: str, name: str) -> UnknownName:
     told = f"there is no model {name[:200]!r} in {kind[:80]!r}"
     return UnknownName(told, remedy="See GET /v1/models.")
-
-
-async def _in_thread(work: Callable[[], T]) -> T:
-    """Raises `DeadlineExceeded` when a disk does not answer; the thread is then left alone."""
-    try:
-        return await asyncio.wait_for(asyncio.to_thread(work), PATIENCE_S)
-    except TimeoutError as error:
-        raise DeadlineExceeded(
-            f"the folders of models did not answer within {PATIENCE_S:g} s",
-            remedy="See whether a network disk is gone.",
-        ) from error

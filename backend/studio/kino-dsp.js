@@ -17,6 +17,7 @@ const GLIDE_S = 0.02; // the way of a parameter to where it is moved while the m
 const UNLIMITED_DB = 1000; // stands for "no limit": float32 samples cannot ask for more
 const HALF = Math.SQRT1_2;
 
+const peak = (samples) => samples.reduce((most, x) => Math.max(most, Math.abs(x)), 0);
 const whole = (x) => Math.floor(x + 0.5);
 const modulo = (n, m) => ((n % m) + m) % m;
 const clamp = (x, low, high) => Math.min(Math.max(x, low), high);
@@ -99,11 +100,16 @@ class Control {
   }
 }
 
-/** A stream with its *past* samples in front. */
+const valuesOf = (value) => value.values ?? value.points?.map(([, each]) => each) ?? [value];
+/** The largest and the smallest value that a parameter, as a document gives it, ever has. */
+const largest = (value) => valuesOf(value).reduce((a, b) => Math.max(a, b));
+const smallest = (value) => valuesOf(value).reduce((a, b) => Math.min(a, b));
+
+/** A stream with its *past* samples in front, which are *filling* before the first. */
 class History {
-  constructor(past) {
+  constructor(past, filling = 0) {
     this.past = past;
-    this.line = new Float64Array(past);
+    this.line = new Float64Array(past).fill(filling);
     this.fresh = 0;
   }
 
@@ -140,8 +146,9 @@ class DelayLine {
 
 /**
  * What sections share. A kind tells what `moves`, which becomes a Control of that name, and what
- * `stays` as long as the section lives, both with their defaults. In process(block, start), *start*
- * is the position of the block in the programme that the section is fed.
+ * `stays` as it is told as long as the section lives (a number, or a curve), both with their
+ * defaults. In process(block, start), *start* is the position of the block in the programme that
+ * the section is fed.
  */
 class Section {
   static moves = {};
@@ -166,43 +173,59 @@ class Section {
     if (given === null) return false;
     const { moves, stays } = this.constructor;
     const settings = this.constructor.settings(given);
-    for (const name in stays) if (settings[name] !== this[name]) return false;
+    for (const name in stays) {
+      if (JSON.stringify(settings[name]) !== JSON.stringify(this[name])) return false;
+    }
     for (const name in moves) this[name].set(settings[name], start);
     return true;
   }
 }
 
-/** The largest of the last *width* values, all 0 or more. */
+/** The largest of the last *width* values, all 0 or more; what has left does not come back. */
 class SlidingMaximum {
-  constructor(width) {
-    this.values = new Float64Array(width); // a ring: those that may yet be the largest, falling
-    this.born = new Float64Array(width);
-    this.head = this.size = this.now = 0;
-  }
+  values = new Float64Array(64); // a ring: those that may yet be the largest, falling
+  born = new Float64Array(64);
+  head = 0;
+  size = 0;
+  now = 0;
 
-  next(value) {
+  next(value, width) {
+    if (this.size === this.values.length) this.grow();
     const { values, born } = this;
-    const width = values.length;
-    if (this.size > 0 && born[this.head] <= this.now - width) {
-      this.head = (this.head + 1) % width;
+    const last = values.length - 1;
+    while (this.size > 0 && born[this.head] <= this.now - width) {
+      this.head = (this.head + 1) & last;
       this.size--;
     }
-    while (this.size > 0 && values[(this.head + this.size - 1) % width] <= value) this.size--;
-    const end = (this.head + this.size++) % width;
+    while (this.size > 0 && values[(this.head + this.size - 1) & last] <= value) this.size--;
+    const end = (this.head + this.size++) & last;
     values[end] = value;
     born[end] = this.now++;
     return values[this.head];
+  }
+
+  /** A ring of twice the length, always a power of two. */
+  grow() {
+    for (const name of ["values", "born"]) {
+      const old = this[name];
+      this[name] = new Float64Array(2 * old.length);
+      this[name].set(old.subarray(this.head));
+      this[name].set(old.subarray(0, this.head), old.length - this.head);
+    }
+    this.head = 0;
   }
 }
 
 /** Gain that rides on the level of a key: the part that gate and compressor share. */
 class Rider extends Section {
-  static latencyOf = ({ lookahead_ms }, rate) => onGrid(lookahead_ms, rate);
+  static latencyOf = ({ lookahead_ms }, rate) => onGrid(largest(lookahead_ms), rate);
 
   constructor(given, rate, channels) {
     super(given, rate, channels);
     this.line = new DelayLine(this.latency, channels);
-    this.hold = whole((this.hold_ms * rate) / (1000 * CONTROL));
+    this.lookahead = new Control(this.lookahead_ms, rate);
+    this.most = largest(this.lookahead_ms);
+    this.past = null; // gains that reach the sound later
     this.gains = new Float64Array(0);
     this.peak = 0;
     this.before = this.after = null; // the two latest gains
@@ -212,9 +235,30 @@ class Rider extends Section {
   process(block, start, key) {
     this.before ??= this.after ??= this.restGain(start);
     this.gains = sized(this.gains, block[0].length);
+    const rest = this.before;
     this.follow(this.key ? key : block, start);
+    if (this.lookahead.positions !== null && this.latency > 0) {
+      this.past ??= new History(this.latency + 1, rest);
+      this.wait(start - this.latency);
+    }
     this.line.process(block);
     scale(block, this.gains);
+  }
+
+  /** Let the gains come later by what the look-ahead, at the samples from *n* on, lacks. */
+  wait(n) {
+    const { gains, latency } = this;
+    const line = this.past.push(gains);
+    for (let i = 0; i < gains.length; i++) {
+      const late = clamp(latency * (1 - this.lookahead.at(n + i) / this.most), 0, latency);
+      const newer = latency + 1 + i - Math.floor(late);
+      gains[i] = line[newer] + (line[newer - 1] - line[newer]) * (late - Math.floor(late));
+    }
+  }
+
+  /** The hold at sample *n* in control steps. */
+  steps(n) {
+    return whole((this.hold_ms.at(n) * this.rate) / (1000 * CONTROL));
   }
 
   /** The gain of every sample; it moves over the 16 samples after those it was measured on. */
@@ -240,12 +284,12 @@ class Rider extends Section {
 
 export class Gate extends Rider {
   static moves = {
-    threshold_db: -50, hysteresis_db: 6, range_db: 80, attack_ms: 1, release_ms: 100,
+    threshold_db: -50, hysteresis_db: 6, range_db: 80, attack_ms: 1, hold_ms: 50, release_ms: 100,
   };
-  static stays = { hold_ms: 50, lookahead_ms: 0 };
+  static stays = { lookahead_ms: 0 };
 
   open = false;
-  closedFor = Infinity; // control steps
+  closedFor = Infinity; // control steps; once let go, a longer hold does not bring it back
   way = 0; // from 0, closed, to 1, open
 
   restGain = (start) => linear(-this.range_db.at(start));
@@ -255,8 +299,9 @@ export class Gate extends Rider {
     if (level >= threshold) this.open = true;
     else if (level < threshold - this.hysteresis_db.at(n)) this.open = false;
     this.closedFor = this.open ? 0 : this.closedFor + 1;
+    if (this.closedFor > this.steps(n)) this.closedFor = Infinity;
     const step = (ms) => CONTROL / Math.max((ms * this.rate) / 1000, CONTROL);
-    const held = this.closedFor <= this.hold;
+    const held = this.closedFor < Infinity;
     this.way += held ? step(this.attack_ms.at(n)) : -step(this.release_ms.at(n));
     this.way = clamp(this.way, 0, 1);
     this.reduction = this.range_db.at(n) * (1 - this.way);
@@ -268,18 +313,19 @@ export class Gate extends Rider {
 export class Compressor extends Rider {
   static moves = {
     threshold_db: -18, ratio: 4, knee_db: 6, attack_ms: 10, release_ms: 100, range_db: null,
-    makeup_db: 0,
+    makeup_db: 0, hold_ms: 0,
   };
-  static stays = { hold_ms: 0, lookahead_ms: 0, key: null };
+  static stays = { lookahead_ms: 0, key: null };
 
-  held = new SlidingMaximum(this.hold + 1);
+  held = new SlidingMaximum();
   released = 0;
 
   restGain = (start) => linear(this.makeup_db.at(start));
 
   gain(level, n) {
     const left = decay(CONTROL, this.release_ms.at(n), this.rate) * this.released;
-    this.released = Math.max(this.held.next(this.asked(level, n)), left < FAINT ? 0 : left);
+    const held = this.held.next(this.asked(level, n), this.steps(n) + 1);
+    this.released = Math.max(held, left < FAINT ? 0 : left);
     const stay = decay(CONTROL, this.attack_ms.at(n), this.rate);
     this.reduction = stay * this.reduction + (1 - stay) * this.released;
     if (this.reduction < FAINT) this.reduction = 0;
@@ -368,7 +414,10 @@ export class Delay extends Section {
   static moves = { feedback: 0.4, mix: 0.3 };
   static stays = { time_s: 0.35, echoes: null };
 
-  time = Math.max(1, whole(this.time_s * this.rate));
+  moving = typeof this.time_s === "number" ? null : new Control(this.time_s, this.rate);
+  time = this.moving === null
+    ? Math.max(1, whole(this.time_s * this.rate))
+    : Math.ceil(Math.max(2, largest(this.time_s) * this.rate)) + 2;
   rings = silence(this.channels, this.time * (this.echoes ?? 1));
   place = 0;
 
@@ -384,22 +433,49 @@ export class Delay extends Section {
     for (let i = 0; i < block[0].length; i++) {
       const feedback = this.feedback.at(start + i);
       const mix = this.mix.at(start + i);
+      const time = this.moving && Math.max(2, this.moving.at(start + i) * this.rate);
       for (let channel = 0; channel < block.length; channel++) {
         const x = block[channel][i];
-        block[channel][i] = (1 - mix) * x + mix * this.wet(this.rings[channel], x, feedback);
+        const ring = this.rings[channel];
+        const wet = time === null ? this.still(ring, feedback) : this.bent(ring, feedback, time);
+        const kept = this.echoes === null ? x + feedback * wet : x;
+        ring[this.place] = Math.abs(kept) < FAINT ? 0 : kept;
+        block[channel][i] = (1 - mix) * x + mix * wet;
       }
       this.place = (this.place + 1) % this.rings[0].length;
     }
   }
 
-  wet(ring, x, feedback) {
+  /** The echoes of a time that stands. */
+  still(ring, feedback) {
     let wet = ring[this.place]; // the oldest echo; younger ones are added to it
-    const kept = this.echoes === null ? x + feedback * wet : x;
     for (let age = this.time; age < ring.length; age += this.time) {
       wet = wet * feedback + ring[(this.place + age) % ring.length];
     }
-    ring[this.place] = Math.abs(kept) < FAINT ? 0 : kept;
     return wet;
+  }
+
+  /** The echoes of a *time* in samples that moves. */
+  bent(ring, feedback, time) {
+    let wet = 0;
+    for (let echo = this.echoes ?? 1; echo > 0; echo--) {
+      wet = wet * feedback + this.between(ring, echo * time);
+    }
+    return wet;
+  }
+
+  /** The ring so many samples ago, by Lagrange's polynomial through four of them. */
+  between(ring, time) {
+    const back = Math.floor(time);
+    const d = time - back;
+    const { length } = ring;
+    const nearest = this.place - back + length; // 2 or more
+    return (
+      ring[(nearest + 1) % length] * ((-d * (d - 1) * (d - 2)) / 6) +
+      ring[nearest % length] * (((d + 1) * (d - 1) * (d - 2)) / 2) +
+      ring[(nearest - 1) % length] * ((-(d + 1) * d * (d - 2)) / 2) +
+      ring[(nearest - 2) % length] * (((d + 1) * d * (d - 1)) / 6)
+    );
   }
 }
 
@@ -477,50 +553,27 @@ export class Drive extends Section {
   }
 }
 
-const TRUE_PEAK = [1, 2, 3].map((p) => windowedSinc(times(24, (i) => i - 12 + p / 4), 12, 8));
+const TRUE_PEAK = times(7, (p) => windowedSinc(times(24, (i) => i - 12 + (p + 1) / 8), 12, 8));
+/** No value between samples is larger than this times the largest of the 24 around it. */
+const MOST_GAIN = Math.max(
+  ...TRUE_PEAK.map((taps) => taps.reduce((sum, tap) => sum + Math.abs(tap), 0)),
+);
 
-/** No true peak above the ceiling. */
-export class Limiter extends Section {
-  static moves = { ceiling_db: -1 };
-  static stays = { lookahead_ms: 5, release_ms: 100 };
-  static latencyOf = ({ lookahead_ms }, rate) => Math.max(2 * GRID, onGrid(lookahead_ms, rate));
+/** The latency of a limiter with so much look-ahead. */
+const late = (ms, rate) => Math.max(2 * GRID, onGrid(ms, rate));
 
-  line = new DelayLine(this.latency, this.channels);
-  histories = times(this.channels, () => new History(23));
-  box = new Float64Array(this.latency - 16);
-  window = new SlidingMaximum(this.box.length + 11);
-  peaks = new Float64Array(0);
-  place = 0;
-  sum = 0;
-  released = 0;
-  reduction = 0; // in dB, for meters
-
-  process(block, start) {
-    const gains = (this.peaks = this.detect(block));
-    const left = decay(1, this.release_ms, this.rate);
-    for (let i = 0; i < gains.length; i++) {
-      const asked = Math.max(0, decibels(gains[i]) - (this.ceiling_db.at(start + i - 12) - 0.35));
-      this.released = Math.max(this.window.next(asked), left * this.released);
-      if (this.released < FAINT) this.released = 0;
-      this.reduction = this.mean(this.released);
-      gains[i] = this.reduction > 1e-16 ? linear(-this.reduction) : 1;
-    }
-    this.line.process(block);
-    scale(block, gains);
+/** From the decibels that peaks ask for to those that are taken, for one latency. */
+class Reduction {
+  constructor(latency) {
+    this.box = new Float64Array(latency - 16);
+    this.window = new SlidingMaximum();
+    this.place = this.sum = this.released = 0;
   }
 
-  /** The largest value of all channels at and after each sample, 12 samples late. */
-  detect(block) {
-    const peaks = sized(this.peaks, block[0].length).fill(0);
-    block.forEach((samples, channel) => {
-      const line = this.histories[channel].push(samples);
-      for (let i = 0; i < peaks.length; i++) {
-        let top = Math.max(peaks[i], Math.abs(line[i + 11]));
-        for (const taps of TRUE_PEAK) top = Math.max(top, Math.abs(filtered(taps, line, i + 23)));
-        peaks[i] = top;
-      }
-    });
-    return peaks;
+  next(asked, left) {
+    this.released = Math.max(this.window.next(asked, this.box.length + 11), left * this.released);
+    if (this.released < FAINT) this.released = 0;
+    return this.mean(this.released);
   }
 
   /** The mean of the box; summed anew once a round, so that no rounding adds up. */
@@ -531,6 +584,78 @@ export class Limiter extends Section {
     this.place = (this.place + 1) % box.length;
     if (this.place === 0) this.sum = box.reduce((a, b) => a + b);
     return this.sum / box.length;
+  }
+}
+
+/** A look-ahead that moves: a mean of the reductions of the largest and the smallest one. */
+class Ahead {
+  constructor(lookahead_ms, latency, rate) {
+    [this.most, this.least] = [largest(lookahead_ms), smallest(lookahead_ms)];
+    const shortest = late(this.least, rate);
+    this.moves = shortest < latency;
+    if (!this.moves) return;
+    this.lookahead = new Control(lookahead_ms, rate);
+    this.taken = new Reduction(shortest);
+    this.line = new Float64Array(latency - shortest); // a ring
+    this.place = 0;
+  }
+
+  /** The reduction from that of the largest look-ahead, where sample *n* comes out. */
+  blend(long, asked, left, n) {
+    if (!this.moves) return long;
+    const { line, place, most, least } = this;
+    const short = line[place];
+    line[place] = this.taken.next(asked, left);
+    this.place = (place + 1) % line.length;
+    return long + ((most - this.lookahead.at(n)) / (most - least)) * (short - long);
+  }
+}
+
+/** No true peak above the ceiling. */
+export class Limiter extends Section {
+  static moves = { ceiling_db: -1, release_ms: 100 };
+  static stays = { lookahead_ms: 5 };
+  static latencyOf = ({ lookahead_ms }, rate) => late(largest(lookahead_ms), rate);
+
+  line = new DelayLine(this.latency, this.channels);
+  histories = times(this.channels, () => new History(23));
+  lines = [];
+  near = new SlidingMaximum();
+  taken = new Reduction(this.latency);
+  sooner = new Ahead(this.lookahead_ms, this.latency, this.rate);
+  gains = new Float64Array(0);
+  reduction = 0; // in dB, for meters
+
+  process(block, start) {
+    const gains = (this.gains = sized(this.gains, block[0].length));
+    this.lines = block.map((samples, channel) => this.histories[channel].push(samples));
+    const { release_ms, ceiling_db, rate } = this;
+    let left = decay(1, release_ms.at(start - 12), rate);
+    const moves = release_ms.moves(start - 12);
+    for (let i = 0; i < gains.length; i++) {
+      const n = start + i - 12; // what is looked at
+      if (moves) left = decay(1, release_ms.at(n), rate);
+      const asked = this.over(i, ceiling_db.at(n) - 0.35);
+      const taken = this.taken.next(asked, left);
+      this.reduction = this.sooner.blend(taken, asked, left, n + 12 - this.latency);
+      gains[i] = this.reduction > 1e-16 ? linear(-this.reduction) : 1;
+    }
+    this.line.process(block);
+    scale(block, gains);
+  }
+
+  /** By how many dB the largest value at and after a sample, 12 samples late, exceeds *free*. */
+  over(i, free) {
+    let [top, newest] = [0, 0];
+    for (const line of this.lines) {
+      top = Math.max(top, Math.abs(line[i + 11]));
+      newest = Math.max(newest, Math.abs(line[i + 23]));
+    }
+    if (this.near.next(newest, 24) * MOST_GAIN <= linear(free)) return 0;
+    for (const line of this.lines) {
+      for (const taps of TRUE_PEAK) top = Math.max(top, Math.abs(filtered(taps, line, i + 23)));
+    }
+    return Math.max(0, decibels(top) - free);
   }
 }
 
@@ -664,6 +789,12 @@ class Rack {
     const end = this.inserts.findIndex((insert) => insert.kind === kind);
     const inserts = this.inserts.slice(0, end < 0 ? undefined : end);
     return inserts.reduce((sum, { latency }) => sum + latency, 0);
+  }
+
+  /** By how many dB its compressor lowers now. */
+  reduction() {
+    const insert = this.inserts.find(({ kind }) => kind === Compressor);
+    return insert?.section.reduction ?? 0;
   }
 
   process(block, start, key) {
@@ -929,12 +1060,16 @@ export function duck(music, voice, settings, rate, piece) {
 if (typeof registerProcessor === "function") {
   /**
    * A Mixer in the audio thread: input i is strip i, output 0 the master, output 1 the sum before
-   * it. Options: {doc, sources, live, start}. A message {doc} moves it; {moved: false} answers that
-   * another node has to take over.
+   * it. Options: {doc, sources, live, start, meters}. A message {doc} moves it; {moved: false}
+   * answers that another node has to take over. Every *meters* seconds, if they are given, it tells
+   * {meters: {position, strips, master, reductions}}: the largest samples after each fader and of
+   * each side of the master since it last did, and by how many dB each strip's compressor lowers.
    */
   class KinoMixer extends AudioWorkletProcessor {
-    constructor({ processorOptions: { doc, sources, ...options } }) {
+    constructor({ processorOptions: { doc, sources, meters = 0, ...options } }) {
       super();
+      this.every = meters * sampleRate;
+      this.peaks = { since: 0, strips: sources.map(() => 0), master: [0, 0] };
       const mixer = (this.mixer = new Mixer(doc, sampleRate, sources, options));
       this.port.onmessage = ({ data }) => this.port.postMessage({ moved: mixer.update(data.doc) });
       this.port.postMessage({ lead: mixer.lead, latency: mixer.latency, frames: mixer.frames });
@@ -945,7 +1080,23 @@ if (typeof registerProcessor === "function") {
       [master, preMaster].slice(0, outputs.length).forEach((block, i) => {
         outputs[i].forEach((samples, side) => samples.set(block[side]));
       });
+      if (this.every > 0) this.measure(master);
       return true;
+    }
+
+    measure(master) {
+      const { peaks, mixer } = this;
+      mixer.strips.forEach(({ output }, i) => {
+        peaks.strips[i] = Math.max(peaks.strips[i], ...output.map(peak));
+      });
+      peaks.master = peaks.master.map((most, side) => Math.max(most, peak(master[side])));
+      peaks.since += master[0].length;
+      if (peaks.since < this.every) return;
+      const { strips } = peaks;
+      const reductions = mixer.strips.map(({ rack }) => rack.reduction());
+      const told = { position: mixer.position, strips, master: peaks.master, reductions };
+      this.port.postMessage({ meters: told });
+      this.peaks = { since: 0, strips: strips.map(() => 0), master: [0, 0] };
     }
   }
   registerProcessor("kino-mixer", KinoMixer);

@@ -60,11 +60,20 @@ MOVES: Final[dict[str, tuple[Document, Document]]] = {
     "gate on": (mix(), mix(gate={"threshold_db": 0.0})),
     "delay on": (mix(), mix(delay={"time_s": 0.01, "mix": 0.9})),
     "delay time": (mix(delay={"time_s": 0.01}), mix(delay={"time_s": 0.017})),
+    "delay onto a curve": (
+        mix(delay={"time_s": 0.01}),
+        mix(delay={"time_s": {"points": [[0, 0.01], [0.2, 0.012]]}}),
+    ),
+    "hold": (
+        mix(compressor={**COMPRESSOR, "hold_ms": 0.0}),
+        mix(compressor={**COMPRESSOR, "hold_ms": 50.0}),
+    ),
     "drive on": (mix(), mix({"drive": 1.0})),
     "drive off": (mix({"drive": 1.0}), mix()),
     "drive moved": (mix({"drive": 0.0}), mix({"drive": 3.0})),
     "limiter on": (mix(), mix({"limiter": {"ceiling_db": -12.0}})),
     "ceiling": (mix({"limiter": {}}), mix({"limiter": {"ceiling_db": -18.0}})),
+    "release": (mix({"limiter": {}}), mix({"limiter": {"release_ms": 5.0}})),
     "width": (mix({"width": 0.0}), mix({"width": 2.0})),
     "volume": (mix(), mix({"volume_db": -40.0})),
 }

@@ -93,8 +93,13 @@ MASTER: Final = {
     "width": curve(0.5, 1.5),
     "balance": -0.1,
     "volume_db": 9.0,
-    "limiter": {"ceiling_db": points((0.0, -1.0), (0.2, -5.0))},
+    "limiter": {
+        "ceiling_db": points((0.0, -1.0), (0.2, -5.0)),
+        "lookahead_ms": curve(2, 9),
+        "release_ms": curve(20, 200),
+    },
 }
+ZIGZAG: Final = points((0.03, 0.0), (0.05, -24.0), (0.1, -3.0), (0.15, -20.0))
 DOCUMENTS: Final[dict[str, Document]] = {
     "neutral": document(),
     "gate": document(gate=GATE),
@@ -106,6 +111,19 @@ DOCUMENTS: Final[dict[str, Document]] = {
             "attack_ms": curve(0, 9),
         }
     ),
+    "gate, all moving": document(
+        gate={
+            "threshold_db": curve(-40, -15),
+            "hysteresis_db": curve(0, 9),
+            "range_db": curve(20, 60),
+            "attack_ms": curve(0, 9),
+            "hold_ms": curve(0, 40),
+            "release_ms": curve(1, 60),
+            "lookahead_ms": curve(0, 20),
+        }
+    ),
+    "gate, hold moving": document(gate={**GATE, "hold_ms": points((0.03, 0.0), (0.1, 60.0))}),
+    "gate, look-ahead moving": document(gate={**GATE, "lookahead_ms": curve(9, 1)}),
     "compressor": document(compressor={**COMPRESSOR, "hold_ms": 6.0, "makeup_db": 4.0}),
     "compressor, hard knee": document(compressor={**COMPRESSOR, "knee_db": 0.0, "attack_ms": 0.0}),
     "compressor, range": document(compressor={**COMPRESSOR, "range_db": 5.0, "ratio": 60.0}),
@@ -120,6 +138,15 @@ DOCUMENTS: Final[dict[str, Document]] = {
             "makeup_db": curve(-3, 9),
         }
     ),
+    "compressor, hold moving": document(
+        compressor={**COMPRESSOR, "release_ms": 3.0, "hold_ms": curve(0, 60)}
+    ),
+    "compressor, look-ahead moving": document(
+        compressor={**KEYED, "lookahead_ms": points((0.02, 12.0), (0.06, 0.0), (0.1, 7.0))}
+    ),
+    "compressor, range and hold moving": document(
+        compressor={**COMPRESSOR, "range_db": curve(0, 20), "hold_ms": points((0, 50), (0.1, 0))}
+    ),
     "equalizer": document(eq=EQ),
     "equalizer, moving": document(eq=MOVING_EQ),
     "delay, endless": document(delay={"time_s": 0.013, "feedback": 0.7, "mix": 0.4}),
@@ -128,6 +155,17 @@ DOCUMENTS: Final[dict[str, Document]] = {
     ),
     "delay, moving": document(
         delay={"time_s": 0.01, "feedback": curve(0, 0.9), "mix": curve(0, 1)}
+    ),
+    "delay, time moving": document(
+        delay={"time_s": curve(0.002, 0.05), "feedback": 0.7, "mix": 0.6}
+    ),
+    "delay, counted, time moving": document(
+        delay={
+            "time_s": points((0.02, 0.03), (0.05, 0.001), (0.14, 0.02)),
+            "feedback": curve(0.2, 0.9),
+            "mix": 0.6,
+            "echoes": 4,
+        }
     ),
     "fader": document(fader_db=points((0.01, -120.0), (0.05, -119.0), (0.15, 6.0))),
     "pan, stereo": document(pan=curve(-1, 1)),
@@ -149,25 +187,44 @@ DOCUMENTS: Final[dict[str, Document]] = {
     "limiter, moving": document(
         {"limiter": {"ceiling_db": curve(-12, 0), "lookahead_ms": 1.0, "release_ms": 20.0}}
     ),
+    "limiter, release moving": document(
+        {"limiter": {"ceiling_db": -9.0, "release_ms": curve(1, 200)}, "volume_db": 12.0}
+    ),
+    "limiter, look-ahead moving": document(
+        {"limiter": {"lookahead_ms": curve(1, 20), "release_ms": 9.0}, "volume_db": 12.0}
+    ),
+    "limiter, all moving": document(
+        {
+            "limiter": {
+                "ceiling_db": ZIGZAG,
+                "lookahead_ms": points((0.02, 2.0), (0.06, 15.0), (0.12, 7.0)),
+                "release_ms": curve(1, 90),
+            }
+        }
+    ),
 }
 TOGETHER: Final = document(
     MASTER,
-    gate={**GATE, "lookahead_ms": 2.0, "threshold_db": curve(-40, -20)},
-    compressor=KEYED,
+    gate={**GATE, "lookahead_ms": curve(0, 3), "threshold_db": curve(-40, -20)},
+    compressor={**KEYED, "hold_ms": curve(0, 20)},
     eq=MOVING_EQ,
-    delay={"time_s": 0.013, "feedback": 0.7, "mix": 0.4, "echoes": 3},
+    delay={"time_s": curve(0.012, 0.014), "feedback": 0.7, "mix": 0.4, "echoes": 3},
     pan=curve(-1, 1),
     fader_db=points((0.0, -12.0), (0.2, 3.0)),
     sends=SENDS,
     buses=BUSES,
 )
 
-ZIGZAG: Final = points((0.03, 0.0), (0.05, -24.0), (0.1, -3.0), (0.15, -20.0))
 SLIPPERY: Final = document(
-    {"drive": curve(0, 1), "low_pass_hz": 23900.0, "limiter": {"ceiling_db": ZIGZAG}},
-    gate={**GATE, "lookahead_ms": 2.0},
-    compressor=KEYED,
+    {
+        "drive": curve(0, 1),
+        "low_pass_hz": 23900.0,
+        "limiter": {"ceiling_db": ZIGZAG, "lookahead_ms": curve(2, 5), "release_ms": curve(9, 90)},
+    },
+    gate={**GATE, "lookahead_ms": curve(1, 2), "hold_ms": curve(0, 20)},
+    compressor={**KEYED, "hold_ms": curve(0, 30)},
     eq={"mid": {"gain_db": curve(-12, 12)}},
+    delay={"time_s": curve(0.009, 0.013), "mix": 0.4, "echoes": 2},
 )
 """Where every number of the code is heard."""
 DUCK_DEFAULTS: Final = {"threshold_db": -24.0, "ratio": 4.0, "attack_ms": 10.0}
@@ -294,7 +351,7 @@ SLIPS: Final = [
     ("const GRID = 64;", "const GRID = 32;"),
     ("step * (inside + j - i + 1)", "step * (inside + j - i)"),
     ("start - 92", "start - 91"),
-    ("start + i - 12", "start + i - 11"),
+    ("start + i - 12;", "start + i - 11;"),
     ("- 0.35)", "- 0.3501)"),
     ("this.box.length + 11", "this.box.length + 10"),
     ("line, i + 23)", "line, i + 22)"),
@@ -303,7 +360,17 @@ SLIPS: Final = [
     ("1 + amount / 2", "1 + amount / 2.0001"),
     ("knee > 0 ?", "knee > 99 ?"),
     ("0.49 * rate", "0.48 * rate"),
-    ("this.closedFor <= this.hold", "this.closedFor < this.hold"),
+    ("this.closedFor > this.steps(n)", "this.closedFor >= this.steps(n)"),
+    ("this.steps(n) + 1", "this.steps(n) + 2"),
+    ("this.wait(start - this.latency)", "this.wait(start)"),
+    ("latency + 1 + i - Math", "latency + i - Math"),
+    ("n + 12 - this.latency)", "n + 12)"),
+    ("late(this.least, rate)", "late(this.most - 1, rate)"),
+    ("left = decay(1, release_ms.at(n), rate)", "left"),
+    ("(d - 2)) / 6)", "(d - 2)) / 6.01)"),
+    ("this.moving.at(start + i)", "this.moving.at(start)"),
+    ("(p + 1) / 8", "(p + 1.01) / 8"),
+    ("newest, 24) * MOST_GAIN", "newest, 24) * 0.1"),
     ("wait + strip.rack.before(Compressor)", "wait"),
     ("samples.fill(0, 0, Math.max(0, -start))", ""),
 ]
@@ -327,6 +394,7 @@ DUCKING: Final[dict[str, dict[str, Any]]] = {
     "as it is": {},
     "ahead": {"lookahead_ms": 7.0, "hold_ms": 12.0, "range_db": 12.0, "makeup_db": 3.0},
     "moving": {"threshold_db": curve(-40, -20), "ratio": curve(2, 10), "release_ms": 40.0},
+    "hold and look-ahead moving": {"hold_ms": curve(0, 60), "lookahead_ms": curve(12, 0)},
 }
 
 

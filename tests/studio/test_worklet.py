@@ -111,3 +111,39 @@ def test_a_playing_worklet_is_moved_by_messages(chromium: Any) -> None:
     first, *answers = chromium.run(PLAY, {"doc": doc, "others": others})
     assert (first["lead"], first["latency"]) == (0, 384)
     assert answers == [{"moved": True}, {"moved": True}, {"moved": False}]
+
+
+METERED: Final = """async (doc) => {
+  const context = new OfflineAudioContext(2, 48000, 48000);
+  await context.audioWorklet.addModule("/kino-dsp.js");
+  const node = new AudioWorkletNode(context, "kino-mixer", {
+    numberOfInputs: 2, outputChannelCount: [2],
+    processorOptions: {doc, sources: [{channels: 1}, {channels: 1}], live: true, meters: 0.1},
+  });
+  [0.5, 0.25].forEach((offset, i) => {
+    const source = new ConstantSourceNode(context, {offset});
+    source.connect(node, 0, i);
+    source.start();
+  });
+  node.connect(context.destination);
+  const heard = [];
+  node.port.onmessage = ({data}) => data.meters && heard.push(data.meters);
+  await context.startRendering();
+  while (heard.length < 9) await new Promise((resolve) => setTimeout(resolve, 10));
+  return heard;
+}"""
+
+
+@pytest.mark.xdist_group("chromium")
+def test_a_worklet_tells_levels(chromium: Any) -> None:
+    """Ten times a second it tells the peaks after the faders and of the master, and how far
+    compressors lower."""
+    squeezed = {"threshold_db": -18.0618, "ratio": 2, "knee_db": 0, "attack_ms": 0}
+    pan = {"pan": -1.0}
+    strips = [{"id": "a", "fader_db": -6.0206, **pan}, {"id": "b", "compressor": squeezed, **pan}]
+    heard = chromium.run(METERED, {"strips": strips})
+    assert heard[1]["position"] - heard[0]["position"] == pytest.approx(4800, abs=128)
+    last = heard[-1]
+    assert last["strips"] == pytest.approx([0.25, 0.25 * 10 ** (-3.0103 / 20)], rel=1e-3)
+    assert last["reductions"] == pytest.approx([0, 3.0103], abs=1e-3)
+    assert last["master"] == pytest.approx([sum(last["strips"]), 0], abs=1e-6)
