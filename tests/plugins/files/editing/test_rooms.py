@@ -155,7 +155,7 @@ def test_energy_keeps_noise_as_loud_as_it_was(noise: Make):
     [
         (Audio.from_samples(np.zeros((1, 0)), 48_000), "empty"),
         (Audio.from_samples(np.zeros((1, 10)), 48_000), "silent"),
-        (Audio.from_samples([1.0, np.nan], 48_000), "not_finite"),
+        (Audio.from_samples([1.0, np.nan], 48_000), "finite"),
     ],
 )
 def test_responses_that_mean_nothing_are_refused(noise: Make, response: Audio, rule: str):
