@@ -11,9 +11,11 @@ from __future__ import annotations
 import asyncio
 import io
 import shutil
+from functools import partial
 from typing import Any, Final
 
 from backend.bricks import identity, releases
+from backend.testing.contract import editor
 from backend.testing.contract.graphs import node
 from backend.testing.contract.steps import Bench, Step, require
 from backend.testing.service import Service, until
@@ -147,6 +149,15 @@ async def _heard(client: StockClient) -> list[str]:
     return kinds
 
 
+def _opens_editor(bench: Bench, *, nodes2: bool) -> str:
+    """The graph editor opens, and Kino's console works in it."""
+    require(Served.service is not None, "the service did not start")
+    assert Served.service is not None
+    told = Served.client().ask("POST", "/settings/Comfy.TutorialCompleted", True)
+    require(told.status == 200, f"a setting is answered {told.status}")
+    return editor.opens(f"{Served.service.url}/editor/", nodes2=nodes2)
+
+
 def stops(bench: Bench) -> str:
     """The service ends in good order."""
     require(Served.service is not None, "the service did not start")
@@ -161,5 +172,7 @@ STEPS: Final = (
     Step(9, "a prompt over HTTP", runs),
     Step(9, "an upload over 1 MB", takes_files),
     Step(9, "the WebSocket", talks),
+    Step(9, "the editor, nodes on its canvas", partial(_opens_editor, nodes2=False)),
+    Step(9, "the editor, Nodes 2.0", partial(_opens_editor, nodes2=True)),
     Step(9, "the service stops", stops),
 )
