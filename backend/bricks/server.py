@@ -121,7 +121,7 @@ class Host:
         await runner.setup()
         assert self._listener is not None
         await web.SockSite(runner, self._listener).start()
-        publishing = asyncio.create_task(server.publish_loop())
+        publishing = asyncio.create_task(_publish(server))
         self._started.set()
         try:
             await self._closed.wait()
@@ -164,6 +164,16 @@ class Host:
                 management.soft_empty_cache()
         except Exception:  # noqa: BLE001 - foreign code; logged, and the lane goes on
             _log.exception("memory cannot be freed")
+
+
+async def _publish(server: Any) -> None:
+    """ComfyUI's ``publish_loop``, begun again after a message that cannot be sent (a node may show
+    anything): that message is lost, and clients hear the next ones."""
+    while True:
+        try:
+            await server.publish_loop()
+        except Exception:  # noqa: BLE001 - foreign code; logged, and the others are heard
+            _log.exception("a message to clients cannot be sent")
 
 
 def _listen(folder: Path) -> tuple[socket.socket, dict[str, Any]]:

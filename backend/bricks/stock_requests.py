@@ -52,12 +52,14 @@ async def clear_answers(request: web.Request, handler: Handler) -> web.StreamRes
 
 async def _check_object(request: web.Request, path: str) -> None:
     """Raises 400 for what is no JSON object, or is no prompt."""
-    text = await request.text()
-    if not text and path == "/interrupt":
-        return
     try:
+        text = await request.text()
+        if not text and path == "/interrupt":
+            return
         body = json.loads(text)
-    except ValueError as error:
+        if path == "/prompt":
+            json.dumps(body, allow_nan=False)  # Python reads NaN; the ledger keeps none
+    except (ValueError, LookupError) as error:  # a LookupError: there is no such charset
         raise MalformedRequest("the body is not JSON") from error
     except RecursionError as error:
         raise MalformedRequest("the JSON is nested too deeply") from error
@@ -74,8 +76,13 @@ def _broken_prompt(body: dict[str, Any]) -> Any:
     number = body.get("number", 0)
     if isinstance(number, bool) or not isinstance(number, int | float):
         yield FieldError("/number", "number", "number must be a number")
-    if not isinstance(body.get("extra_data", {}), dict):
+    extra = body.get("extra_data", {})
+    if not isinstance(extra, dict):
         yield FieldError("/extra_data", "object", "extra_data must be an object")
+    elif not _can_be_id(extra.get("client_id")):
+        yield FieldError("/extra_data/client_id", "string", "client_id must be a string")
+    if not _can_be_id(body.get("client_id")):
+        yield FieldError("/client_id", "string", "client_id must be a string")
     targets = body.get("partial_execution_targets")
     if targets is not None and not isinstance(targets, list):
         yield FieldError("/partial_execution_targets", "list", "the targets must be a list")
@@ -89,6 +96,13 @@ def _broken_prompt(body: dict[str, Any]) -> Any:
             yield FieldError(place, "object", f"node {node_id} is not an object")
         elif not isinstance(node.get("inputs", {}), dict):
             yield FieldError(place + "/inputs", "object", f"the inputs of node {node_id} are none")
+        elif not isinstance(node.get("class_type", ""), str):
+            yield FieldError(place + "/class_type", "string", f"node {node_id} names no class")
+
+
+def _can_be_id(given: Any) -> bool:
+    """Whether ComfyUI can look a client up by it; it sends its messages to whatever it is given."""
+    return given is None or (isinstance(given, str | int | float) and str(given).isprintable())
 
 
 def _of_upload(error: Exception) -> KinoError:

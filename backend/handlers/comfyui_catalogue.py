@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
+import aiohttp
 import blake3
 from aiohttp import hdrs, web
 
@@ -67,10 +68,13 @@ class NodeCatalogue:
         kept = self._kept
         if kept is not None and kept.address is address and kept.folders == folders:
             return kept
-        async with session.get(self._upstream.url(path)) as answer:
-            plain = await answer.read()
-            if answer.status != 200:
-                raise UpstreamFailed("ComfyUI cannot list its nodes; its log says why")
+        try:
+            async with session.get(self._upstream.url(path)) as answer:
+                plain = await answer.read()
+        except (aiohttp.ClientError, TimeoutError) as error:
+            raise self._upstream.gone() from error
+        if answer.status != 200:
+            raise UpstreamFailed("ComfyUI cannot list its nodes; its log says why")
         packed = await asyncio.to_thread(gzip.compress, plain, 6)
         etag = f'"{blake3.blake3(plain).hexdigest()[:32]}"'
         self._kept = _Kept(address, folders, plain, packed, etag)
@@ -87,9 +91,12 @@ class NodeCatalogue:
 def _stamp(folders: list[str]) -> int:
     """A folder's time changes with every file that is made, renamed or removed in it."""
     return hash(
-        tuple(
-            (path, Path(path).stat().st_mtime_ns)
-            for folder in folders
-            for path, _, _ in os.walk(folder)
-        )
+        tuple((path, _changed(path)) for folder in folders for path, _, _ in os.walk(folder))
     )
+
+
+def _changed(folder: str) -> int:
+    try:
+        return Path(folder).stat().st_mtime_ns
+    except OSError:  # it was removed just now, as its parent's time says the next time
+        return 0

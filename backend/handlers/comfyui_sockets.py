@@ -5,7 +5,8 @@ that each id has.
 Does not know: what the messages say, but for those that the service itself sends.
 
 Of several clients with one id the newest is heard and spoken to, as with ComfyUI; when it leaves,
-the one before it is again. A client that does not read is dropped when its buffer is full.
+the one before it is again. A client that does not read is dropped when its buffer is full; one
+that reads may be behind for a while, as after a batch of large pictures.
 """
 
 from __future__ import annotations
@@ -26,6 +27,10 @@ from backend.errors import KinoError, refused
 from backend.handlers.comfyui_upstream import Upstream
 
 BUFFER_BYTES: Final = 8 * 2**20
+"""So much may wait for a client that takes nothing for `SLOW_S`."""
+
+MOST_BYTES: Final = 128 * 2**20
+SLOW_S: Final = 10.0
 BUFFER_MESSAGES: Final = 10_000
 _LONGEST_ID: Final = 200
 _LARGEST_SAID: Final = 2**20
@@ -48,6 +53,8 @@ class Client:
         self._waiting: deque[str | bytes] = deque()
         self._size = 0
         self._bell = asyncio.Event()
+        self._taken = 0
+        self._watch: asyncio.TimerHandle | None = None
 
     def hear(self, text: str) -> None:
         """Something that the client said; the first is said again to each new worker."""
@@ -58,13 +65,27 @@ class Client:
             self.said.put_nowait(text)
 
     def give(self, message: str | bytes) -> None:
-        """Put a message into the buffer; drop the client if it is full."""
-        self._size += len(message)
-        if self._size > BUFFER_BYTES or len(self._waiting) >= BUFFER_MESSAGES:
+        """Put a message into the buffer; drop the client if that is full and not read."""
+        if self._size + len(message) > MOST_BYTES or len(self._waiting) >= BUFFER_MESSAGES:
             self._abort()
             return
+        self._size += len(message)
         self._waiting.append(message)
         self._bell.set()
+        if self._watch is None:
+            self._look_later()
+
+    def _look_later(self) -> None:
+        self._watch = None
+        if self._size > BUFFER_BYTES:
+            loop = asyncio.get_running_loop()
+            self._watch = loop.call_later(SLOW_S, self._look, self._taken)
+
+    def _look(self, taken: int) -> None:
+        if self._size > BUFFER_BYTES and self._taken == taken:
+            self._abort()
+        else:
+            self._look_later()
 
     async def write_to(self, ws: web.WebSocketResponse) -> None:
         """Send what is given, for ever."""
@@ -78,6 +99,7 @@ class Client:
                 else:
                     await ws.send_bytes(message)
                 self._size -= len(message)
+                self._taken += 1
 
 
 class Session:

@@ -20,7 +20,7 @@ from multidict import CIMultiDict
 from yarl import URL
 
 from backend.errors import AssetTooLarge, KinoError, OperationUnavailable, StorageFull
-from backend.handlers.body import CHUNK, go_on
+from backend.handlers.body import CHUNK, go_on, refuse_encoding
 from backend.handlers.problems import problem_answer, refusal
 from backend.handlers.sending import leaving
 
@@ -93,11 +93,14 @@ class Upstream:
         address = self.address
         if address is None:
             raise self.absent()
-        if self._session is None or address is not self._address:
-            await self.close()
-            self._address = address
-            self._session = _connected(address)
-        return self._session
+        session = self._session
+        if session is None or address is not self._address:
+            # in one step: whoever asks meanwhile gets the new one
+            former, self._address = session, address
+            session = self._session = _connected(address)
+            if former is not None:
+                await former.close()
+        return session
 
     def url(self, path: str) -> URL:
         """The URL of a path (percent-encoded, with query) for the present session."""
@@ -121,6 +124,14 @@ class Upstream:
         return OperationUnavailable(
             "ComfyUI is starting",
             remedy="Try again in a moment. The queue and the history can be asked for meanwhile.",
+            extra={"retry_after_s": _AGAIN_S},
+        )
+
+    def gone(self) -> OperationUnavailable:
+        """Why a server that was asked did not answer."""
+        return OperationUnavailable(
+            "ComfyUI's process ended before it answered; it is started again",
+            remedy="Try again in a moment.",
             extra={"retry_after_s": _AGAIN_S},
         )
 
@@ -153,11 +164,7 @@ class Upstream:
                 raise refusal(
                     HTTPStatus.GATEWAY_TIMEOUT, "ComfyUI did not answer in time"
                 ) from error
-            raise OperationUnavailable(
-                "ComfyUI's process ended before it answered; it is started again",
-                remedy="Try again in a moment.",
-                extra={"retry_after_s": _AGAIN_S},
-            ) from error
+            raise self.gone() from error
 
     def _headers(self, request: web.Request) -> CIMultiDict[str]:
         headers = CIMultiDict(
@@ -187,6 +194,7 @@ class Upstream:
             raise too_large
         if shutil.disk_usage(self._folder).free - declared < self._limits.disk_floor_bytes:
             raise StorageFull("the disk is nearly full", remedy="Free some space.")
+        refuse_encoding(request)  # aiohttp has unpacked it: neither header nor length hold any more
         await go_on(request)
         while True:
             try:
@@ -210,7 +218,8 @@ class Upstream:
         headers = CIMultiDict(
             (name, value) for name, value in answer.headers.items() if name.lower() not in _THEIRS
         )
-        if path.partition("?")[0].startswith(_FILES):
+        # as ComfyUI reads it: %76iew is /view there
+        if self.url(path).path.startswith(_FILES):
             headers[hdrs.CONTENT_SECURITY_POLICY] = _NO_SCRIPT
         elif self._local_only:
             headers[hdrs.CONTENT_SECURITY_POLICY] = _LOCAL

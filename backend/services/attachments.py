@@ -56,7 +56,9 @@ class Attachments:
     async def attach(self, follower: Job) -> None:
         """Let a job that was written just now follow its leader, or end with it if that has."""
         assert follower.leader is not None
-        self._followers.setdefault(follower.leader, []).append(follower.id)
+        known = self._followers.setdefault(follower.leader, [])
+        if follower.id not in known:  # the reconciler may have read it from the ledger already
+            known.append(follower.id)
         leader = self._read(follower.leader)
         if leader is None or leader.has_ended:
             await self._settle(follower.leader)

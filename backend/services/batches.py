@@ -160,6 +160,8 @@ class Batches:
         errors: dict[FieldError, None] = {}
         size = 0
         for number, item in enumerate(sweeps.items(request, self._limits.batch_jobs)):
+            if number % _AT_ONCE == 0:
+                await asyncio.sleep(0)
             try:
                 checked = operation.check(item.params, self._assets.resolver())
             except InvalidParameters as error:
@@ -170,8 +172,6 @@ class Batches:
                 told = f"all parameters together have more than {self._limits.batch_bytes} bytes"
                 raise refused("", "batch_bytes", f"{told} (limit batch_bytes)")
             drafts.append(await self._submission.draft(operation, checked, wish))
-            if number % _AT_ONCE == 0:
-                await asyncio.sleep(0)
         if errors:
             found = list(errors)[:_TOLD]
             more = f" (and {len(errors) - 1} more)" if len(errors) > 1 else ""

@@ -87,7 +87,8 @@ class Outcomes:
             adopted, rows = await results.adopt(result, job.id, folder, self._assets)
             # a model file that was replaced meanwhile: it is not known which one was read
             if job.work is not None and job.model is not None and not await self._still_is(job):
-                rows = [*rows, ("UPDATE job SET work = NULL WHERE id = ?", (job.id,))]
+                unshared = "UPDATE job SET work = NULL WHERE id = ? OR leader = ?"
+                rows = [*rows, (unshared, (job.id, job.id))]
         except Exception as error:  # noqa: BLE001 - a worker may answer anything; `problem_of` logs it
             problem = invocation.problem_of(error)
             if problem["retryable"]:

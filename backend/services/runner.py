@@ -189,7 +189,7 @@ class Runner:
             )
             if job_id is None:
                 continue
-            job_id = await self._queue.exchange(job_id, self._choose(job_id))
+            job_id = await self._queue.exchange(job_id, self._chosen(job_id))
             execution = Execution(job_id, worker, self._limits.cancel_grace_s)
             self._executions[job_id] = execution
             settling = asyncio.create_task(self._settle(execution, await self._attempt(execution)))
@@ -197,6 +197,13 @@ class Runner:
             settling.add_done_callback(self._settling.discard)
             if len(self._settling) >= _SETTLING:
                 await asyncio.wait(self._settling, return_when=asyncio.FIRST_COMPLETED)
+
+    def _chosen(self, job_id: str) -> str:
+        try:
+            return self._choose(job_id)
+        except Exception:  # noqa: BLE001 - the lane lives on
+            _log.exception("no other job can be chosen", job=job_id)
+            return job_id
 
     async def _attempt(self, execution: Execution) -> Attempt | None:
         """Run one attempt; what came of it, or ``None`` if there was nothing to run."""

@@ -105,6 +105,8 @@ def _fetch(lock: identity.Lock, staging: Path, sdist: Path | None) -> tuple[Path
 
 
 def _swap_in(tree: Path, target: Path, *, keep_old: bool) -> None:
+    if target.exists() and releases.in_use(target):  # first: the former tree is still wanted
+        raise Stop(f"Kino is running on {target}: stop it and run again; nothing was changed.")
     old = _old(target)
     note = target / identity.NOTE
     if note.exists():
@@ -112,8 +114,6 @@ def _swap_in(tree: Path, target: Path, *, keep_old: bool) -> None:
     if old.exists():
         shutil.rmtree(old)
     if target.exists():
-        if releases.in_use(target):
-            raise Stop(f"Kino is running on {target}: stop it and run again.")
         target.rename(old)
     target.parent.mkdir(parents=True, exist_ok=True)
     tree.rename(target)

@@ -18,7 +18,7 @@ from pathlib import Path, PurePosixPath
 import pytest
 from dotenv import dotenv_values
 
-from backend.bricks import identity
+from backend.bricks import identity, releases
 from comfyui_tree import choosing, sources
 
 SCRIPT = Path(__file__).resolve().parents[2] / "scripts" / "comfyui.py"
@@ -324,6 +324,24 @@ def test_a_modified_tree_is_never_thrown_away(workshop: Workshop) -> None:
     assert "comfy/sd.py was edited" in said.stderr
     assert workshop.run("install", "--replace").returncode == 0
     assert workshop.run("verify").returncode == 0
+    kept = workshop.target.with_name("ComfyUI.old")
+    assert (kept / "comfy" / "sd.py").read_text() == "import torch  # and more\n"
+
+
+def test_a_replacement_while_kino_runs_changes_nothing(workshop: Workshop) -> None:
+    """It is refused before the former tree, which is kept beside, gives way."""
+    workshop.run("install")
+    _edit(workshop.target)
+    workshop.run("install", "--replace")
+    _edit(workshop.target)
+    held = releases.hold(workshop.target)
+    assert held is not None
+    try:
+        said = workshop.run("install", "--replace")
+    finally:
+        os.close(held)
+    assert said.returncode == 1
+    assert "Kino is running" in said.stderr
     kept = workshop.target.with_name("ComfyUI.old")
     assert (kept / "comfy" / "sd.py").read_text() == "import torch  # and more\n"
 

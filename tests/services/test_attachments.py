@@ -258,3 +258,21 @@ async def test_a_group_that_ran_during_the_crash_runs_again(
     done = [await house.jobs.wait(job_id, 20) for job_id in (first, second)]
     assert [(job.state, job.attempt) for job in done] == [("succeeded", 2)] * 2
     assert made(counter) == 1
+
+
+async def test_a_follower_that_the_reconciler_saw_first_follows_once(
+    house, counter, group, monkeypatch
+) -> None:
+    """It may read the ledger between the commit and its word; an heir never follows itself."""
+    attach = house.attachments.attach
+
+    async def late(follower) -> None:
+        await house.attachments.reconcile()
+        await attach(follower)
+
+    monkeypatch.setattr(house.attachments, "attach", late)
+    jobs = await group(steps=100)
+    assert len(house.attachments) == 2
+    await house.jobs.cancel(jobs[0].id)
+    assert [job.state for job in await ended(house, jobs[1:])] == ["succeeded"] * 2
+    assert made(counter) == 1

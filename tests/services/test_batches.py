@@ -217,3 +217,22 @@ async def test_batches_are_listed(house) -> None:
         house.batches.page("' OR 1", 2)
     for batch_id in made:
         await ended(house, batch_id)
+
+
+async def test_others_have_their_turn_while_a_batch_is_refused(house) -> None:
+    """However many items are wrong, the loop goes round between some of them."""
+    turns = 0
+
+    async def others() -> None:
+        nonlocal turns
+        while True:
+            await asyncio.sleep(0)
+            turns += 1
+
+    beside = asyncio.create_task(others())
+    try:
+        with pytest.raises(InvalidParameters):
+            await submit(house, items=[{"steps": "many"}] * 400)
+    finally:
+        beside.cancel()
+    assert turns >= 30

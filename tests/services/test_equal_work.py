@@ -126,11 +126,14 @@ async def test_a_model_that_changes_meanwhile_leaves_nothing_to_share(house, tmp
     blocker = await house.submit("test.sleep", steps=1, duration_ms=60000)
     params = {"model": "a.safetensors", "loads": str(tmp_path / "loads")}
     waiting = await house.submit("test.load", **params)
+    following = await house.submit("test.load", **params)
     os.utime(model, (1, 1))
     await house.jobs.cancel(blocker.id)
     assert (await house.jobs.wait(waiting.id, 20)).state == "succeeded"
     os.utime(model, (waiting.created, waiting.created))
     assert house.jobs.get(waiting.id).work is None
+    shared = await house.jobs.wait(following.id, 20)
+    assert (shared.leader, shared.state, shared.work) == (waiting.id, "succeeded", None)
 
 
 async def test_the_name_of_a_plain_file_counts(house, tmp_path) -> None:

@@ -416,3 +416,14 @@ async def test_an_answer_that_makes_no_sense_fails_the_job_at_once(house, monkey
     monkeypatch.setattr(worker, "run", answer)
     job = await house.run("test.sleep", seconds=5)
     assert (job.state, job.error["status"]) == ("failed", 500)
+
+
+async def test_a_lane_outlives_a_choice_that_fails(house, monkeypatch) -> None:
+    """If it cannot be said which prompt goes first, the job whose turn it is goes."""
+
+    def fail(_job_id: str) -> str:
+        raise OSError("the ledger cannot be read just now")
+
+    monkeypatch.setattr(house.runner, "_choose", fail)
+    for _ in range(2):
+        assert (await house.run("test.sleep")).state == "succeeded"

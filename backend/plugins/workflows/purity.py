@@ -10,6 +10,7 @@ saying that it changed by itself (``IS_CHANGED``, ``fingerprint_inputs``).
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from typing import Any, Final
 
@@ -75,7 +76,8 @@ def note(graph: Mapping[str, Mapping[str, Any]], depends: Dependence) -> None:
                 _note_model(kind, inputs.get(slot), depends)
         elif name not in STEADY and name not in OWN:
             depends.varies = True
-        if any(isinstance(value, str) and names_embedding(value) for value in inputs.values()):
+        # as text: ComfyUI takes a value out of {"__value__": …} only when it runs the graph
+        if names_embedding(json.dumps(inputs)):
             depends.varies = True
 
 

@@ -35,6 +35,7 @@ def test_steady_nodes_and_named_files_are_noted() -> None:
         ("VAELoader", {"vae_name": ["7", 0]}),
         ("VAELoader", {}),
         ("CLIPTextEncode", {"text": "a cat, Embedding:style"}),
+        ("CLIPTextEncode", {"text": {"__value__": "embedding:style"}}),
     ],
 )
 def test_anything_else_varies(node) -> None:
