@@ -54,6 +54,7 @@ class EngineProcess:
         self.facts: dict[str, Any] = {}
         self.progress: list[tuple[float, float, str | None]] = []
         self._answers: SimpleQueue[dict[str, Any]] = SimpleQueue()
+        self._early: list[dict[str, Any]] = []
         self._log = (folder / "stderr.log").open("wb")
         self._process = subprocess.Popen(
             [sys.executable, "-P", str(HERE / "host.py"), *words],
@@ -82,13 +83,16 @@ class EngineProcess:
     def expect(
         self, name: str, seconds: float = 60.0, seen: Callable[[], None] | None = None
     ) -> Any:
-        """Wait for an answer called *name*; progress on the way is kept, and told to *seen*."""
+        """Wait for an answer called *name*; progress on the way is kept, and told to *seen*.
+
+        A graph may end before the interruption that ended it is answered: what comes too early is
+        kept for whoever waits for it.
+        """
         deadline = time.monotonic() + seconds
         while True:
-            try:
-                answer = self._answers.get(timeout=max(0.0, deadline - time.monotonic()))
-            except Empty:
-                raise AssertionError(f"no {name} within {seconds} s\n{self.log()}") from None
+            answer = self._next(name, deadline)
+            if answer is None:
+                raise AssertionError(f"no {name} within {seconds} s\n{self.log()}")
             if "closed" in answer:
                 raise AssertionError(f"the engine's process ended\n{self.log()}")
             if "progress" in answer:
@@ -97,9 +101,19 @@ class EngineProcess:
                     seen()
             elif "error" in answer and name == "result":
                 raise Failed(answer["error"])
+            elif name == "interrupted" and name not in answer:
+                self._early.append(answer)
             else:
                 assert name in answer, answer
                 return answer[name]
+
+    def _next(self, name: str, deadline: float) -> dict[str, Any] | None:
+        if self._early and name != "interrupted":
+            return self._early.pop(0)
+        try:
+            return self._answers.get(timeout=max(0.0, deadline - time.monotonic()))
+        except Empty:
+            return None
 
     def start(
         self,

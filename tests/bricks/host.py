@@ -97,10 +97,12 @@ class Host:
         self._out = os.fdopen(os.dup(1), "w", encoding="utf-8")
         os.dup2(2, 1)
         self._inbox: SimpleQueue[dict[str, Any] | None] = SimpleQueue()
+        self._one_line = threading.Lock()
 
     def say(self, **message: Any) -> None:
-        self._out.write(json.dumps(message) + "\n")
-        self._out.flush()
+        with self._one_line:
+            self._out.write(json.dumps(message) + "\n")
+            self._out.flush()
 
     def serve(self, ready: dict[str, Any]) -> None:
         threading.Thread(target=self._read, daemon=True).start()

@@ -17,7 +17,7 @@ PICTURE: Final = """async () => {
   app.graph.add(saved);
   made.widgets.find(({name}) => name === "width").value = 32;
   made.connect(0, saved, 0);
-  await app.queuePrompt(0);
+  if (!(await app.queuePrompt(0))) throw new Error("the prompt was not taken");
   return saved.id;
 }"""
 FETCHED: Final = """async (id) => {
@@ -103,7 +103,7 @@ def test_a_graph_is_run_from_the_editor(editor: Any) -> None:
     """Run gives the picture in the editor, and the prompt was a durable job of Kino."""
     before = {job["id"] for job in editor.service.get("/v1/jobs")["items"]}
     node = editor.run(PICTURE)
-    editor.until("(id) => app.nodeOutputs[id]?.images?.length === 1", node, seconds=30)
+    editor.until("(id) => app.nodeOutputs[id]?.images?.length === 1", node, seconds=90)
     assert editor.run(FETCHED, node) == "PNG"
     jobs = [job for job in editor.service.get("/v1/jobs")["items"] if job["id"] not in before]
     assert [job["operation"] for job in jobs] == ["comfyui.prompt"]
