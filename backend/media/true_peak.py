@@ -52,12 +52,24 @@ _MOST_GAIN: Final = float(np.abs(taps()).sum(axis=1).max())
 """No value between samples is larger than this times the largest sample near it."""
 
 
+def _largest(values: Values) -> Values:
+    """The largest of each `_ROW` neighbours among *values* [channels, n] of 0 or more.
+
+    In pairs, then in threes; and numbers without a sign compare as their bits do, only faster.
+    """
+    bits = values.view(np.int64)
+    for _ in range(3):
+        bits = np.maximum(bits[:, 0::2], bits[:, 1::2])
+    bits = np.maximum(np.maximum(bits[:, 0::3], bits[:, 1::3]), bits[:, 2::3])
+    return bits.view(np.float64)
+
+
 class _Rows:
     """A line of samples [channels, rows · `_ROW` + `_BEFORE` or a few more], as rows of points."""
 
     def __init__(self, line: Values) -> None:
-        channels, rows = len(line), (line.shape[1] - _BEFORE) // _ROW
-        self.largest = np.abs(line[:, : rows * _ROW]).reshape(channels, rows, _ROW).max(axis=2)
+        rows = (line.shape[1] - _BEFORE) // _ROW
+        self.largest = _largest(np.abs(line[:, : rows * _ROW]))
         self.rest = np.abs(line[:, rows * _ROW :]).max(axis=1)
         # a row's points are made of its samples and the first ones of the next row
         following = np.concatenate((self.largest[:, 1:], self.rest[:, None]), axis=1)
@@ -103,9 +115,11 @@ class TruePeakMeter:
         """`_value`, or what is larger in the points of *line*."""
         rows = _Rows(line)
         peak = max(self._value, float(rows.largest.max()), float(rows.rest.max()))
+        bounds = rows.bounds.ravel()
         # the loudest first: most of the others can then be left out
-        loudest = np.argsort(rows.bounds, axis=None)[::-1]
-        bounds = rows.bounds.ravel()[loudest]
+        above = np.flatnonzero(bounds > peak)
+        loudest = above[np.argsort(bounds[above])[::-1]]
+        bounds = bounds[loudest]
         for start in range(0, loudest.size, _TOGETHER):
             if bounds[start] <= peak:
                 break

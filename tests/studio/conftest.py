@@ -28,6 +28,7 @@ from backend.media.curves import as_points
 
 HERE = Path(__file__).parent
 FILE: Final = HERE.parents[1] / "backend" / "studio" / "kino-dsp.js"
+PATIENCE_MS: Final = 300_000
 NAMES: Final = "Mixer, render, duck, coefficients, Gate, Compressor, Delay, Limiter"
 FLAGS: Final = [
     *("--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-sync"),
@@ -74,8 +75,11 @@ class Chromium:
 
     def _start(self, program: str) -> Page:
         self._playwright = sync_playwright().start()
-        self._browser = self._playwright.chromium.launch(executable_path=program, args=FLAGS)
+        self._browser = self._playwright.chromium.launch(
+            executable_path=program, args=FLAGS, timeout=PATIENCE_MS
+        )
         page = self._browser.new_page()
+        page.set_default_timeout(PATIENCE_MS)
         page.on("pageerror", lambda error: self.errors.append(str(error)))
         page.on("console", self._heard)
         page.goto(f"http://127.0.0.1:{self._server.server_port}/")

@@ -20,7 +20,7 @@ from .inserts import Attack, Bend, Compressor, Hold, LookAhead, Range, Release
 from .results import MixResult
 
 
-@operation("mixer.mix", needs=Needs(memory_gib=0.5), timeout_s=3600.0, version=3)
+@operation("mixer.mix", needs=Needs(memory_gib=0.5), timeout_s=3600.0, version=4)
 def mix(
     mix: MixDoc,
     stems: bool = False,

@@ -10,6 +10,7 @@ dynamic range compressor design" (JAES 60, 2012), with the smooth decoupled peak
 from __future__ import annotations
 
 import math
+from typing import Final
 
 import numpy as np
 
@@ -20,11 +21,15 @@ from .parameters import (
     Values,
     first_value,
     value_at,
+    values_at,
     whole,
 )
 from .riding import CONTROL, DB, Rider, control_samples, control_steps
 from .sections import Meter
 from .sliding import FAINT, DecayingPeak, maximum_between, sliding_maximum
+
+_NO_KNEE: Final = np.finfo(np.float64).tiny
+"""In place of a knee of 0 below a fraction, which then is 0 too."""
 
 
 class Compressor(Rider):
@@ -70,9 +75,9 @@ def reduction_db(settings: CompressorSettings, levels_db: Values, at: Values) ->
     slope = 1.0 - 1.0 / value_at(settings.ratio, at)
     over = levels_db - value_at(settings.threshold_db, at)
     knee = value_at(settings.knee_db, at)
-    reduction = slope * np.maximum(over - knee / 2.0, 0.0)
+    reduction: Values = slope * np.maximum(over - knee / 2.0, 0.0)
     into = np.clip(over + knee / 2.0, 0.0, knee)  # how far into the knee
-    reduction += slope * 0.5 * into * np.divide(into, knee, out=np.zeros_like(knee), where=knee > 0)
+    reduction += slope * 0.5 * into * (into / np.maximum(knee, _NO_KNEE))
     if settings.range_db is not None:
         np.minimum(reduction, value_at(settings.range_db, at), out=reduction)
     return reduction
@@ -87,6 +92,8 @@ class _SteadyHold:
 
     def process(self, asked: Values, at: Values) -> Values:
         """x' [k] for x [k]."""
+        if not self._steps:
+            return asked
         line = np.concatenate((self._recent, asked))
         self._recent = line[line.size - self._steps :]
         return sliding_maximum(line, self._steps + 1)
@@ -147,8 +154,8 @@ class _Moving:
 
     def process(self, asked: Values, at: Values) -> Values:
         """z [k] for x' [k], read at the samples *at* [k]."""
-        release = np.exp(-CONTROL / (value_at(self._release_ms, at) * 1e-3 * self._rate))
-        attack = [_attack(float(ms), self._rate) for ms in value_at(self._attack_ms, at)]
+        release = np.exp(-CONTROL / (values_at(self._release_ms, at) * 1e-3 * self._rate))
+        attack = [_attack(float(ms), self._rate) for ms in values_at(self._attack_ms, at)]
         held, smoothed = self._held, self._smoothed
         result = np.empty(asked.size)
         for k, (x, r, a) in enumerate(zip(asked.tolist(), release.tolist(), attack, strict=True)):

@@ -8,7 +8,8 @@ docs/dsp.md, section 6.
 
 from __future__ import annotations
 
-from typing import Final
+from collections.abc import Callable
+from typing import Final, TypeVar
 
 import numpy as np
 
@@ -20,6 +21,9 @@ from .sections import Block
 LATENCY: Final = 128
 _OUTER, _INNER = 64, 16
 """Taps of the two stages."""
+Amount = TypeVar("Amount", float, Values)
+_PIECE: Final = 8192
+"""Samples that are worked on at a time, so that four times as many still lie in a cache."""
 _PAD: Final = LATENCY - _OUTER - _INNER // 2
 _WAY_UP: Final = _PAD + _OUTER // 2 + _INNER // 4
 """Samples by which the stream is late where the law is applied."""
@@ -39,24 +43,34 @@ class Drive:
 
     def process(self, block: Block, start: int) -> Block:
         """The next samples, `LATENCY` late; *block* is not written to."""
-        middle = interleaved(*self._up[0].process(self._line.process(block)))
+        out = np.empty(block.shape)
+        for begin in range(0, block.shape[1], _PIECE):
+            here = slice(begin, begin + _PIECE)
+            out[:, here] = self._piece(block[:, here], start + begin)
+        return out
+
+    def _piece(self, block: Block, start: int) -> Block:
+        late = self._line.process(block)
+        if isinstance(self._amount, Curve):
+            first = start - _WAY_UP
+            at = np.arange(first, first + block.shape[1], dtype=np.float64)
+            before, after = _factors(np.repeat(self._amount.at(at), 2))
+            return self._at_four_times(late, lambda samples: np.tanh(samples * before) * after)
+        # filters are linear: a number is applied outside, where there are fewer samples
+        k, level = _factors(self._amount)
+        out = self._at_four_times(k * late, np.tanh)
+        out *= level
+        return out
+
+    def _at_four_times(self, block: Block, law: Callable[[Block], Block]) -> Block:
+        """*block* up, through *law* (called for every other sample, then the others), and down."""
+        middle = interleaved(*self._up[0].process(block))
         even, odd = self._up[1].process(middle)
-        amount = self._amount_at(start, block.shape[1])
-        _saturate(even, amount)
-        _saturate(odd, amount)
-        middle = self._down[0].process(even, odd)
+        middle = self._down[0].process(law(even), law(odd))
         return self._down[1].process(middle[:, ::2], middle[:, 1::2])
 
-    def _amount_at(self, start: int, frames: int) -> float | Values:
-        if not isinstance(self._amount, Curve):
-            return self._amount
-        first = start - _WAY_UP
-        at = np.arange(first, first + frames, dtype=np.float64)
-        return np.repeat(self._amount.at(at), 2)
 
-
-def _saturate(samples: Block, amount: float | Values) -> None:
+def _factors(amount: Amount) -> tuple[Amount, Amount]:
+    """k, which is applied before the tanh, and (1 + d/2) / k, after it."""
     k = 1.0 + 3.0 * amount
-    samples *= k
-    np.tanh(samples, out=samples)
-    samples *= (1.0 + 0.5 * amount) / k
+    return k, (1.0 + 0.5 * amount) / k

@@ -14,6 +14,7 @@ from itertools import groupby
 import numpy as np
 
 from . import biquads
+from .cascade import Cascade
 from .parameters import (
     BUTTERWORTH,
     GRID,
@@ -69,16 +70,11 @@ class _Still:
     """Filters that stay as they are, one after the other."""
 
     def __init__(self, filters: list[_Filter], rate: int, channels: int) -> None:
-        self._rows = np.concatenate([each.rows(np.zeros(1), rate) for each in filters])
-        self._state = np.zeros((len(filters), channels, 2))
+        rows = np.concatenate([each.rows(np.zeros(1), rate) for each in filters])
+        self._cascade = Cascade(rows, channels)
 
     def process(self, block: Block, start: int) -> Block:
-        from scipy.signal import sosfilt
-
-        out: Block
-        self._state[np.abs(self._state) < FAINT] = 0.0
-        out, self._state = sosfilt(self._rows, block, axis=-1, zi=self._state)
-        return out
+        return self._cascade.process(block)
 
 
 class _Moving:

@@ -20,8 +20,8 @@ from .sections import Block
 
 Values = npt.NDArray[np.float64]
 
-_ROWS: Final = 32
-"""Rows of one product."""
+_TOGETHER: Final = 2048
+"""Samples of one product."""
 
 
 def windowed_sinc(times: Values, half_width: float, beta: float) -> Values:
@@ -47,8 +47,7 @@ class Fir:
         """The outputs [phases, channels, n] for the next samples [channels, n]."""
         channels, frames = block.shape
         before = self._length - 1
-        unit = self._step * _ROWS
-        padded = max(1, -(-frames // unit)) * unit
+        padded = max(1, -(-frames // _TOGETHER)) * _TOGETHER
         line = np.empty((channels, before + padded))
         line[:, :before] = self._rest
         line[:, before : before + frames] = block
@@ -56,8 +55,8 @@ class Fir:
         self._rest = line[:, frames : frames + before].copy()
         width = before + self._step
         windows = sliding_window_view(line, width, axis=1)[:, :: self._step]
-        rows = np.ascontiguousarray(windows).reshape(-1, _ROWS, width)
+        rows = np.ascontiguousarray(windows).reshape(-1, _TOGETHER // self._step, width)
         out = np.empty((len(self._bands), channels, padded))
         for phase, band in enumerate(self._bands):
-            np.matmul(rows, band, out=out[phase].reshape(-1, _ROWS, self._step))
+            np.matmul(rows, band, out=out[phase].reshape(*rows.shape[:2], self._step))
         return out[:, :, :frames]

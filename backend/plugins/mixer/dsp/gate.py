@@ -21,6 +21,8 @@ from .parameters import (
     Values,
     first_value,
     value_at,
+    values_at,
+    whole,
 )
 from .riding import CONTROL, DB, Rider, control_samples, control_steps
 from .sections import Meter
@@ -44,6 +46,7 @@ class GateLaw:
         self._open = False
         self._last_open = _LONG_AGO
         self._let_go = _LONG_AGO + 1
+        self._steady_hold = whole(first_value(settings.hold_ms) * rate / (1000 * CONTROL))
         self._slew: _SteadySlew | _MovingSlew = (
             _MovingSlew(settings.attack_ms, settings.release_ms, rate)
             if isinstance(settings.attack_ms, Curve) or isinstance(settings.release_ms, Curve)
@@ -64,22 +67,33 @@ class GateLaw:
         """Whether the gate is to be open, by hysteresis and hold, at each control value."""
         if not levels_db.size:
             return np.zeros(0, np.bool_)
-        threshold = value_at(self._settings.threshold_db, at)
-        loud = levels_db >= threshold
-        quiet = levels_db < threshold - value_at(self._settings.hysteresis_db, at)
-        k = np.arange(levels_db.size)
-        decided = np.maximum.accumulate(np.where(loud | quiet, k, -1))
-        opened = np.where(decided >= 0, loud[decided], self._open)
-        last = np.where(opened, k + first, self._last_open)
+        k = np.arange(first, first + levels_db.size)
+        last = np.where(self._opened(levels_db, at), k, self._last_open)
         np.maximum.accumulate(last, out=last)
-        self._open = bool(opened[-1])
         self._last_open = int(last[-1])
-        over = k + first - last > control_steps(self._settings.hold_ms, at, self._rate)
-        let_go = np.where(over, k + first, self._let_go)
+        held: npt.NDArray[np.bool_]
+        if not isinstance(self._settings.hold_ms, Curve):
+            held = k - last <= self._steady_hold
+            return held
+        over = k - last > control_steps(self._settings.hold_ms, at, self._rate)
+        let_go = np.where(over, k, self._let_go)
         np.maximum.accumulate(let_go, out=let_go)
         self._let_go = int(let_go[-1])
-        held: npt.NDArray[np.bool_] = last > let_go
+        held = last > let_go
         return held
+
+    def _opened(self, levels_db: Values, at: Values) -> npt.NDArray[np.bool_]:
+        """Whether the gate is open by hysteresis alone."""
+        threshold = value_at(self._settings.threshold_db, at)
+        opened: npt.NDArray[np.bool_] = levels_db >= threshold
+        closed = levels_db < threshold - value_at(self._settings.hysteresis_db, at)
+        between = ~(opened | closed)
+        if between.any():
+            decided = np.where(between, -1, np.arange(between.size))
+            np.maximum.accumulate(decided, out=decided)
+            opened = np.where(decided >= 0, opened[decided], self._open)
+        self._open = bool(opened[-1])
+        return opened
 
 
 def _step(time_ms: Values, rate: int) -> Values:
@@ -133,8 +147,8 @@ class _MovingSlew:
 
     def process(self, held: npt.NDArray[np.bool_], at: Values) -> Values:
         """u [k], 0 (closed) to 1 (open), with the times read at the samples *at* [k]."""
-        up = _step(value_at(self._attack_ms, at), self._rate)
-        down = _step(value_at(self._release_ms, at), self._rate)
+        up = _step(values_at(self._attack_ms, at), self._rate)
+        down = _step(values_at(self._release_ms, at), self._rate)
         steps = np.where(held, up, -down)
         way = np.empty(steps.size)
         for k, step in enumerate(steps.tolist()):

@@ -22,7 +22,7 @@ from .parameters import (
     Values,
     largest,
     smallest,
-    value_at,
+    values_at,
     whole,
 )
 from .riding import DB, DelayLine
@@ -75,7 +75,7 @@ class Limiter:
     def _over_db(self, block: Block, at: Values) -> Values:
         """Decibels by which the true peaks exceed the ceiling, 0 or more; *at* [n] is where they
         are in the programme."""
-        free_db = value_at(self._ceiling_db, at) - _MARGIN_DB
+        free_db = values_at(self._ceiling_db, at) - _MARGIN_DB
         free = np.exp(DB * free_db.min(initial=0.0))
         peaks = self._peaks.process(block, float(free))
         loud = np.flatnonzero(peaks > free)
@@ -103,7 +103,7 @@ class _Reduction:
 
     def _decays(self, at: Values) -> Values:
         """How far a logarithm falls in a sample [n]."""
-        decays: Values = 1.0 / (value_at(self._release_ms, at) * 1e-3 * self._rate)
+        decays: Values = 1.0 / (values_at(self._release_ms, at) * 1e-3 * self._rate)
         return decays
 
     def process(self, asked: Values, at: Values) -> Values:

@@ -38,11 +38,14 @@ class Curve:
 Parameter = float | Curve
 
 
-def value_at(parameter: Parameter, samples: Values) -> Values:
-    """The parameter's value at each of *samples*."""
-    if isinstance(parameter, Curve):
-        return parameter.at(samples)
-    return np.full(samples.shape, float(parameter))
+def value_at(parameter: Parameter, samples: Values) -> float | Values:
+    """The parameter's value at each of *samples*; of a number just that, which costs less."""
+    return parameter.at(samples) if isinstance(parameter, Curve) else float(parameter)
+
+
+def values_at(parameter: Parameter, samples: Values) -> Values:
+    """The parameter's value at each of *samples*, one by one."""
+    return np.broadcast_to(value_at(parameter, samples), samples.shape)
 
 
 def first_value(parameter: Parameter) -> float:

@@ -15,7 +15,7 @@ import numpy.typing as npt
 
 from backend.media.finite import Unfit
 
-from .parameters import Curve, Parameter, Values, largest, lookahead_frames, value_at
+from .parameters import Curve, Parameter, Values, largest, lookahead_frames
 from .sections import Block, Meter
 
 CONTROL: Final = 16
@@ -129,14 +129,18 @@ class Rider:
 
     def _levels_db(self, key: Block, start: int) -> Values:
         """Levels of the control values that end in this block."""
-        top = np.abs(key).max(axis=0)
+        top = np.abs(key[0])
+        for channel in key[1:]:
+            np.maximum(top, np.abs(channel), out=top)
         before = start % CONTROL
         if before or top.size % CONTROL or self._peak:
             peaks = self._uneven_peaks(top, before)
         else:
-            peaks = top
-            for _ in range(CONTROL.bit_length() - 1):  # in pairs: three times as fast as in rows
-                peaks = np.maximum(peaks[0::2], peaks[1::2])
+            # in pairs: faster than in rows; and numbers without a sign compare as their bits do
+            bits = top.view(np.int64)
+            for _ in range(CONTROL.bit_length() - 1):
+                bits = np.maximum(bits[0::2], bits[1::2])
+            peaks = bits.view(np.float64)
         if not np.all(np.isfinite(peaks)):
             raise Unfit("the sound that a gain follows holds NaN or infinity", "audio")
         levels: Values = 20.0 * np.log10(np.maximum(peaks, _FLOOR))
@@ -152,12 +156,11 @@ class Rider:
         return peaks[:complete]
 
 
-def control_steps(time_ms: Parameter, at: Values, rate: int) -> npt.NDArray[np.int64]:
+def control_steps(time_ms: Curve, at: Values, rate: int) -> npt.NDArray[np.int64]:
     """A time at each of the samples *at* [k], in whole control steps."""
-    steps = value_at(time_ms, at) * rate / (1000 * CONTROL)
-    return np.floor(steps + 0.5).astype(np.int64)
+    return np.floor(time_ms.at(at) * rate / (1000 * CONTROL) + 0.5).astype(np.int64)
 
 
 def control_samples(first: int, count: int) -> Values:
     """The samples at which the parameters of *count* control values are read."""
-    return CONTROL * np.arange(first, first + count, dtype=np.float64)
+    return np.arange(CONTROL * first, CONTROL * (first + count), CONTROL, dtype=np.float64)

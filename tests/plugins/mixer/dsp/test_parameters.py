@@ -14,6 +14,7 @@ from backend.plugins.mixer.dsp.parameters import (
     largest,
     lookahead_frames,
     value_at,
+    values_at,
     whole,
 )
 
@@ -37,7 +38,9 @@ def test_lookahead_is_a_whole_number_of_grid_steps(ms: float, rate: int, frames:
 def test_a_curve_is_linear_between_points_and_held_outside() -> None:
     """v + (w - v) (n - p) / (q - p), also where points lie between samples."""
     np.testing.assert_allclose(LINE.at(np.array([0.0, 10.5, 13.0, 20.5, 99.0])), [1, 1, 1.5, 3, 3])
-    np.testing.assert_array_equal(value_at(2.0, np.zeros(3)), [2.0, 2.0, 2.0])
+    np.testing.assert_array_equal(values_at(LINE, np.array([0.0, 13.0])), [1, 1.5])
+    np.testing.assert_array_equal(values_at(2.0, np.zeros(3)), [2.0, 2.0, 2.0])
+    assert value_at(2, np.zeros(3)) == 2.0
 
 
 def test_what_is_asked_of_parameters() -> None:
