@@ -11,15 +11,15 @@ import contextlib
 import os
 import signal
 import sys
-from collections import Counter
 from collections.abc import AsyncIterator, Callable, Coroutine, Iterable
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
 import structlog
 from aiohttp import web
 
-from backend import __version__, logs
+from backend import __version__, config, logs
 from backend.errors import KinoError
 from backend.handlers import (
     access,
@@ -28,6 +28,7 @@ from backend.handlers import (
     comfyui,
     docs,
     events,
+    figures,
     identify,
     jobs,
     listening,
@@ -38,6 +39,7 @@ from backend.handlers import (
     operations,
     pausing,
     problems,
+    session,
     system,
     workflows,
 )
@@ -59,16 +61,19 @@ from backend.handlers.keys import (
     PROMPTS,
     REGISTRY,
     RUNNER,
+    SESSIONS,
     SETTINGS,
     STOPPING,
     TEMPLATES,
     WORKERS,
     WORKFLOWS,
+    WRONG_KEYS,
 )
 from backend.operations import Unavailable
 from backend.services import data_folder
 from backend.services.assets import Assets
 from backend.services.attachments import Attachments
+from backend.services.availability import Availability
 from backend.services.batch_progress import BatchProgress
 from backend.services.batches import Batches
 from backend.services.events import Events
@@ -86,11 +91,13 @@ from backend.services.queue import InMemoryQueue
 from backend.services.reconciler import Reconciler
 from backend.services.registry import Registry
 from backend.services.runner import Runner
+from backend.services.sessions import Sessions
 from backend.services.submission import Submission
 from backend.services.work import Works
 from backend.services.worker_pool import WorkerPool
 from backend.services.workflow_templates import Templates
 from backend.services.workflows import Workflows
+from backend.services.wrong_keys import WrongKeys
 
 if TYPE_CHECKING:
     from backend.config import Settings
@@ -110,6 +117,12 @@ async def _ledger(app: web.Application) -> AsyncIterator[None]:
     await app[LEDGER].start()
     yield
     await app[LEDGER].close()
+
+
+async def _sessions(app: web.Application) -> AsyncIterator[None]:
+    app[SESSIONS] = Sessions(app[LEDGER], app[ACCESS].keys)
+    await app[SESSIONS].start()
+    yield
 
 
 async def _events(app: web.Application) -> AsyncIterator[None]:
@@ -150,14 +163,18 @@ async def _models(app: web.Application) -> AsyncIterator[None]:
     for trouble in await asyncio.to_thread(folders.troubles):
         log.warning("model folders", setting=trouble.setting, reason=trouble.sentence)
     hashes = ModelHashes(app[LEDGER])
-
-    def table() -> dict[str, Any] | None:
-        return (app[WORKERS].comfyui or {}).get("model_table")
-
-    app[MODELS] = Models(folders, hashes, files, templates.all, templates.original, table)
+    app[MODELS] = Models(
+        *(folders, hashes, files, templates.all, templates.original),
+        lambda: _model_table(app[WORKERS]),
+    )
     yield
     await hashes.stop()
     app[MODELS].close()
+
+
+def _model_table(pool: WorkerPool) -> dict[str, Any] | None:
+    """What a running ComfyUI says of its folders of models, if one runs."""
+    return (pool.comfyui or {}).get("model_table")
 
 
 async def _jobs(app: web.Application) -> AsyncIterator[None]:
@@ -167,7 +184,9 @@ async def _jobs(app: web.Application) -> AsyncIterator[None]:
     calls = HostCalls()
     pool = WorkerPool(settings, lambda name: registry.get(name).operation, registry.report, calls)
     queue = InMemoryQueue(settings.limits.ageing_s, settings.limits.same_model_run)
-    templates, works = app[TEMPLATES], Works(settings, registry, assets)
+    templates = app[TEMPLATES]
+    kinds = plugin_kinds(app[PLUGINS].models.values())
+    works = Works(settings, registry, assets, partial(_model_table, pool), kinds)
     app[PAUSE] = pause = Pause(ledger, queue.wake)
 
     def choose(job_id: str) -> str:
@@ -196,13 +215,16 @@ async def _jobs(app: web.Application) -> AsyncIterator[None]:
     app[PROMPTS].offer(calls)
     for kind in {"cpu", "comfy"}.difference(settings.workers):
         registry.report(kind, _without(kind, registry))
+    availability = Availability(registry)
     pool.start()
     pause.load()
     await reconciler.recover()
     await progress.recover()
     runner.start()
     reconciler.start()
+    availability.start()
     yield
+    await availability.stop()
     await reconciler.stop()
     await runner.stop()
     await attachments.stop()
@@ -247,25 +269,12 @@ async def _read_workflows(app: web.Application) -> None:
         await app[WORKFLOWS].read_folder(folder)
 
 
-async def _figures(app: web.Application) -> AsyncIterator[None]:
-    """What the services say of themselves at each scrape."""
-    figures = app[METRICS]
-    figures.add("kino_jobs", "Jobs by state.", "state", app[JOBS].counts)
-    figures.add(
-        "kino_workers",
-        "Worker processes by state.",
-        "state",
-        lambda: Counter(worker["state"] for worker in app[WORKERS].as_json()),
-    )
-    yield
-
-
 SHIPPED: Final = Path(__file__).parent / "plugins" / "workflows" / "templates"
 """Workflows that come with Kino, as the graph editor saves them."""
 
 PARTS: Final[tuple[Part, ...]] = (
-    *(_ledger, _events, _assets, _plugins, _models, _jobs),
-    *(_stock_clients, _workflow_files, _figures),
+    *(_ledger, _sessions, _events, _assets, _plugins, _models, _jobs),
+    *(_stock_clients, _workflow_files, figures.told),
 )
 """The services in the order in which they start; they stop in reverse."""
 
@@ -278,6 +287,7 @@ def create(settings: Settings, parts: Iterable[Part] = PARTS) -> web.Application
     app = _guarded(settings)
     app[SETTINGS] = settings
     app[ACCESS] = access.Access(settings)
+    app[WRONG_KEYS] = WrongKeys()
     app[METRICS] = metrics.Metrics()
     app[STOPPING] = asyncio.Event()
     app.on_shutdown.append(_release)
@@ -294,6 +304,7 @@ def create(settings: Settings, parts: Iterable[Part] = PARTS) -> web.Application
             metrics,
             openapi,
             docs,
+            session,
         ),
         batches,
         pausing,
@@ -320,10 +331,13 @@ def _guarded(settings: Settings) -> web.Application:
 def _at_root(app: web.Application) -> web.Application:
     """ComfyUI's own API alone, without a prefix, over the services of *app*, which has started."""
     root = _guarded(app[SETTINGS])
-    shared: list[web.AppKey[Any]] = [SETTINGS, ACCESS, METRICS, STOPPING, PROMPTS, COMFYUI]
+    shared: list[web.AppKey[Any]] = [
+        *(SETTINGS, ACCESS, SESSIONS, WRONG_KEYS, METRICS, STOPPING, PROMPTS, COMFYUI)
+    ]
     for key in shared:
         root[key] = app[key]
     root.on_shutdown.append(_release)
+    root.add_routes(session.routes((("/", "Graph editor"),)))  # browsers come here, too
     root.add_routes(comfyui.routes(""))
     return root
 
@@ -342,6 +356,8 @@ def serve(settings: Settings) -> int:
     What keeps it from starting is said in one line on stderr, with status 1.
     """
     logs.configure(settings.log_level, settings.log_format)
+    for each in config.older_variables():
+        log.warning("older variable", variable=each.name, outcome=each.outcome, remedy=each.remedy)
     try:
         _run(_serve(settings))
     except (listening.CannotListen, ValueError) as error:

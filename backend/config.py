@@ -4,7 +4,7 @@ Knows: names, types, defaults and one-line explanations; ``.env.example`` is gen
 Does not know: who uses a setting.
 
 A setting is read from ``KINO_<NAME>``, then ``.env``, then ``kino.toml``; nested ones with two
-underscores (``KINO_COMFYUI__CPU``).
+underscores (``KINO_COMFYUI__CPU``). Some older variables are read too, behind all of these.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ import json
 import os
 import re
 from collections.abc import Iterable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, Final, Literal
 
@@ -21,6 +22,7 @@ from pydantic import BaseModel, ConfigDict, Field, SecretStr, field_serializer, 
 from pydantic.fields import FieldInfo
 from pydantic_settings import (
     BaseSettings,
+    DotEnvSettingsSource,
     EnvSettingsSource,
     InitSettingsSource,
     PydanticBaseSettingsSource,
@@ -201,6 +203,98 @@ def _parsed(value: str) -> Any:
         return value
 
 
+_OLDER_NAMES: Final = {
+    "API_HOST": "host",
+    "API_PORT": "port",
+    "COMFYUI_LOG_LEVEL": "log_level",
+    "COMFYUI_WORKFLOW_DIR": "workflows_dir",
+}
+"""Variables of the systems that Kino replaces, and the settings that they are read as."""
+
+_INSIDE: Final = (
+    "ComfyUI is inside Kino: see KINO_COMFYUI__PORT if other programs want a port of it"
+)
+_OLDER_WORDS: Final = {
+    "COMFYUI_BACKUP_DIR": "copy the folder of KINO_DATA_DIR instead",
+    "COMFYUI_CLIENT_ID": "each client chooses its own",
+    "COMFYUI_HOST": _INSIDE,
+    "COMFYUI_OUTPUT_DIR": "files lie below KINO_DATA_DIR",
+    "COMFYUI_PORT": _INSIDE,
+    "COMFYUI_SERVER_ADDRESS": _INSIDE,
+    "COMFYUI_SERVER_URL": _INSIDE,
+    "COMFYUI_TEMP_DIR": "files lie below KINO_DATA_DIR",
+    "DEFAULT_WORKFLOW": "a workflow is called by its name",
+    "JOB_TIMEOUT": "say it with each job: the header Kino-Timeout",
+    "WORKER_POLL_INTERVAL": "it is needless: nothing is polled",
+}
+"""Those that mean nothing here, and what to do instead."""
+
+_LEVELS: Final = {"warn": "warning", "critical": "error", "fatal": "error"}
+
+
+class OlderNames(PydanticBaseSettingsSource):
+    """Variables of the systems that Kino replaces: read where no name of ours says otherwise."""
+
+    def __init__(self, settings_cls: type[BaseSettings], *sources: Any) -> None:
+        super().__init__(settings_cls)
+        self._sources: tuple[EnvSettingsSource, ...] = sources
+
+    def get_field_value(self, field: FieldInfo, field_name: str) -> tuple[Any, str, bool]:
+        """Nothing: `__call__` knows all of them."""
+        return None, field_name, False
+
+    def __call__(self) -> dict[str, Any]:
+        found = {field: self.value(name) for name, field in _OLDER_NAMES.items()}
+        return {field: value for field, value in found.items() if value is not None}
+
+    def given(self, name: str) -> str | None:
+        """What stands in the environment, or else in ``.env``; an empty value is none."""
+        values = (source.env_vars.get(name.lower()) for source in self._sources)
+        return next((value for value in values if value), None)
+
+    def value(self, name: str) -> str | None:
+        """The value as we write it, if it can be one."""
+        given = self.given(name)
+        if given is None or _OLDER_NAMES[name] not in ("port", "log_level"):
+            return given
+        if _OLDER_NAMES[name] == "port":
+            return given if re.fullmatch("[0-9]{1,5}", given) and int(given) < 2**16 else None
+        level = _LEVELS.get(given.lower(), given.lower())
+        return level if level in ("debug", "info", "warning", "error") else None
+
+
+@dataclass(frozen=True, slots=True)
+class OlderVariable:
+    """A variable of a system that Kino replaces, which is set here: what becomes of it, and what
+    to write instead."""
+
+    name: str
+    outcome: str
+    remedy: str
+
+
+def older_variables() -> list[OlderVariable]:
+    """Each that is set in the environment or in ``.env``."""
+    ours = (EnvSettingsSource(Settings), DotEnvSettingsSource(Settings))
+    older, toml = OlderNames(Settings, *ours), TomlConfigSettingsSource(Settings).toml_data
+    found: list[OlderVariable] = []
+    for name, field in _OLDER_NAMES.items():
+        new = f"KINO_{field.upper()}"
+        if older.given(name) is None:
+            continue
+        if field in toml or any(new.lower() in source.env_vars for source in ours):
+            outcome = f"it is not read, as {new} is set"
+        elif older.value(name) is None:
+            outcome = f"it is not read: it cannot be a value of {new}"
+        else:
+            outcome = f"it is an older name, read as {new}"
+        found.append(OlderVariable(name, outcome, f"Write {new} instead."))
+    for name, words in _OLDER_WORDS.items():
+        if older.given(name) is not None:
+            found.append(OlderVariable(name, f"it is not read: {words}", "Remove it."))
+    return found
+
+
 class Settings(BaseSettings):
     """All settings. Construct with keyword arguments in tests; `load` reads the environment."""
 
@@ -287,7 +381,11 @@ class Settings(BaseSettings):
         assert isinstance(init_settings, InitSettingsSource)
         if "plugin_settings" in init_settings.init_kwargs:
             return own  # a worker: what its parent sent is all there is
-        return (*own, PluginValues(settings_cls, toml, dotenv_settings, env_settings))
+        return (
+            *own,
+            PluginValues(settings_cls, toml, dotenv_settings, env_settings),
+            OlderNames(settings_cls, env_settings, dotenv_settings),
+        )
 
     @property
     def service_url(self) -> str:
@@ -324,6 +422,8 @@ def load(**overrides: Any) -> Settings:
 _WORKER_VARIABLES: Final = (
     "PATH", "HOME", "LANG", "LC_ALL", "TZ", "TMPDIR", "TEMP", "TMP", "SYSTEMROOT", "PYTHONPATH",
     "LD_LIBRARY_PATH", "CUDA_VISIBLE_DEVICES", "CUDA_HOME", "OMP_NUM_THREADS", "MKL_NUM_THREADS",
+    # other kernels add up in another order: a worker is to give what Python gives, to the last bit
+    "OPENBLAS_NUM_THREADS", "OPENBLAS_CORETYPE", "OPENBLAS_L2_SIZE",
     "HF_HUB_OFFLINE", "PYTORCH_CUDA_ALLOC_CONF", "XDG_RUNTIME_DIR", "LD_PRELOAD", "FAKETIME",
 )  # fmt: skip
 
@@ -343,5 +443,11 @@ def expanded(text: str) -> str:
 
 
 def inherited_environment() -> dict[str, str]:
-    """Our whole environment without ``KINO_*``: for a service that a test or a benchmark starts."""
-    return {name: value for name, value in os.environ.items() if not name.startswith("KINO_")}
+    """Our whole environment without settings, also by older names: for a service that a test or a
+    benchmark starts."""
+    older = {*_OLDER_NAMES, *_OLDER_WORDS}
+    return {
+        name: value
+        for name, value in os.environ.items()
+        if not name.startswith("KINO_") and name not in older
+    }

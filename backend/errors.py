@@ -116,7 +116,8 @@ class AssetRejected(KinoError):
     """A file is not what it claims, is damaged, or is of a type that is not accepted.
 
     With a *rule* the problem points at ``/file``: ``format``, ``empty``, ``cut``, ``damaged``,
-    ``finite``, ``deadline``, or the limit (``audio_seconds``) of an `AssetTooLarge`.
+    ``finite``, ``deadline``, of MIDI also ``division``, ``tracks`` and ``running_status``, or the
+    limit (``audio_seconds``) of an `AssetTooLarge`.
     """
 
     slug, title, status = "asset-rejected", "The file was not accepted", 415
@@ -217,6 +218,14 @@ class RequestRefused(KinoError):
     @property
     def http_status(self) -> int:
         return self._status
+
+
+def said_by(error: BaseException) -> str:
+    """What a foreign exception says; nothing, if asking it raises one more."""
+    try:
+        return str(error)
+    except BaseException:  # noqa: BLE001 - foreign code, and nobody is left to ask
+        return ""
 
 
 def refused(pointer: str, rule: str, sentence: str) -> InvalidParameters:

@@ -21,12 +21,16 @@ _SECRET: Final = re.compile(
     r"(authorization|cookie|credential|passw(or)?d|secret|signature|(^|[_-])(api[_-]?)?(key|token)s?$)",
     re.IGNORECASE,
 )
+_PLAIN: Final = frozenset({str, int, float, bool, type(None)})
 _NOT_SECRET: Final = frozenset({"idempotency_key", "key_name"})
 
 
 def redact(_logger: WrappedLogger, _method: str, event: EventDict) -> EventDict:
     """Hide the value of every key that names a secret, at any depth."""
-    return {key: _shown(key, value) for key, value in event.items()}
+    return {
+        key: value if type(value) in _PLAIN and not _names_secret(key) else _shown(key, value)
+        for key, value in event.items()
+    }
 
 
 @lru_cache(maxsize=1024)

@@ -79,7 +79,8 @@ class Needs:
     ``runs_on``: ``cpu`` (the worker without torch), ``comfy`` (the worker with torch and ComfyUI)
     or ``loop`` (``async def``, on the API's event loop). ``comfyui`` says that ComfyUI itself must
     have been imported. ``modules`` are import names, ``models`` are ids given by
-    ``register_models``; ``memory_gib`` is a fair guess of the peak.
+    ``register_models``, all of which must be there; ``model_kind`` is a kind of models of which
+    one must be, whichever that is. ``memory_gib`` is a fair guess of the peak.
     """
 
     runs_on: RunsOn = "cpu"
@@ -88,6 +89,7 @@ class Needs:
     memory_gib: float = 0.25
     modules: tuple[str, ...] = ()
     models: tuple[str, ...] = ()
+    model_kind: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -19,6 +19,7 @@ HEADER: Final = struct.Struct(">II")
 MAX_JSON: Final = 64 * 2**20
 MAX_BINARY: Final = 64 * 2**20
 
+_json: Final = json.JSONEncoder(allow_nan=False, separators=(",", ":")).encode
 Message = dict[str, Any]
 
 
@@ -28,7 +29,7 @@ class WireError(ConnectionError):
 
 def pack(message: Message, binary: bytes = b"") -> bytes:
     """One frame. Raises ``ValueError`` for NaN and for what JSON cannot hold."""
-    text = json.dumps(message, allow_nan=False, separators=(",", ":")).encode()
+    text = _json(message).encode()
     if len(text) > MAX_JSON or len(binary) > MAX_BINARY:
         raise ValueError("the message is larger than a frame may be")
     return HEADER.pack(len(text), len(binary)) + text + binary

@@ -13,6 +13,7 @@ import itertools
 import json
 import math
 import shutil
+import signal
 import tempfile
 import wave
 from collections.abc import Callable, Iterator, Sequence
@@ -35,7 +36,13 @@ TREE = ROOT / "backend" / "ComfyUI"
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Choose the folder of the shared services; xdist's workers are told by the controller."""
+    """Choose the folder of the shared services; xdist's workers are told by the controller.
+
+    What a shell runs in the background ignores Ctrl-C, and so does all that it starts: not so here,
+    as some tests send it.
+    """
+    if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
     given = getattr(config, "workerinput", {}).get("kino_shared")
     config.stash[SHARED] = Path(given or tempfile.mkdtemp(prefix="kino-tests-"))
     config.stash[STARTED] = []
@@ -80,7 +87,7 @@ def _shared(config: pytest.Config, name: str, **settings: object) -> Service:
     """The run's one service called *name*: started by whoever comes first."""
     folder = config.stash[SHARED]
     note = folder / f"{name}.json"
-    with FileLock(folder / f"{name}.lock", timeout=180):
+    with FileLock(folder / f"{name}.lock", timeout=600):
         if not note.exists():
             made = Service.start(folder / name, **settings)
             config.stash[STARTED].append(made)  # held until the end, or Python would warn
@@ -95,7 +102,7 @@ def _shared(config: pytest.Config, name: str, **settings: object) -> Service:
 def service(request: pytest.FixtureRequest) -> Service:
     """The shared service with both workers and the real ComfyUI, ready. Only for reading tests."""
     shared = _shared(request.config, "service", workers=["cpu", "comfy"])
-    shared.wait_ready(seconds=170)
+    shared.wait_ready()
     return shared
 
 
@@ -123,6 +130,35 @@ def launch(tmp_path: Path) -> Iterator[Callable[..., Service]]:
     with contextlib.ExitStack() as ends:
         for each in started:
             ends.callback(each.kill)
+
+
+SLOW_PACK = """
+import time
+from pathlib import Path
+
+go = Path(__file__).with_name("go")
+while not go.exists():
+    time.sleep(0.01)
+NODE_CLASS_MAPPINGS = {}
+"""
+
+
+@pytest.fixture(scope="session")
+def slow_to_load() -> Callable[[Path], dict[str, object]]:
+    """``**slow_to_load(folder)``: settings with which ComfyUI is not loaded before there is the
+    file ``slow/go`` in *folder* (or a minute and a half has gone)."""
+
+    def settings(folder: Path) -> dict[str, object]:
+        packs = folder / "slow"
+        packs.mkdir()
+        (packs / "slow.py").write_text(SLOW_PACK)
+        return {
+            "comfyui__custom_nodes_dir": packs,
+            "comfyui__custom_nodes": ["slow.py"],
+            "comfyui__custom_nodes_s": 90,
+        }
+
+    return settings
 
 
 def wav(seconds: float = 0.1, hz: float = 440.0, rate: int = 8000) -> bytes:

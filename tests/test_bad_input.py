@@ -26,11 +26,11 @@ from backend.media.audio import Audio
 from backend.media.image import Image
 from backend.testing.service import Answer, Service, environment
 
-DEADLINE_S = 30.0
-DUCK = "/v1/operations/mixer.duck?wait=20"
-MIX = "/v1/operations/mixer.mix?wait=20"
-SAVE = "/v1/operations/files.save_audio?wait=20"
-RUN = "/v1/operations/workflows.run?wait=20"
+DEADLINE_S = 300.0
+DUCK = "/v1/operations/mixer.duck?wait=120"
+MIX = "/v1/operations/mixer.mix?wait=120"
+SAVE = "/v1/operations/files.save_audio?wait=120"
+RUN = "/v1/operations/workflows.run?wait=120"
 JSON = {"Content-Type": "application/json"}
 INVALID = (422, "invalid-parameters")
 MALFORMED = (400, "malformed-request")
@@ -209,9 +209,9 @@ VALUES = [
     broken("no string", "/music", "reference", music=7),
     Case("over 0 dBFS in integers", SAVE, lambda s: {"audio": s.loud, "format": "wav_16bit"},
          INVALID, (("/format", "peak_over_full_scale"),), "normalize_db"),
-    Case("wait is no number", DUCK.replace("20", "NaN"), lambda s: s.duck(), INVALID,
+    Case("wait is no number", DUCK.replace("120", "NaN"), lambda s: s.duck(), INVALID,
          (("/query/wait", "finite_number"),)),
-    Case("wait for ever", DUCK.replace("20", "1e9"), lambda s: s.duck(), INVALID,
+    Case("wait for ever", DUCK.replace("120", "1e9"), lambda s: s.duck(), INVALID,
          (("/query/wait", "less_than_equal"),)),
     Case("unknown query", DUCK + "&sync=1", lambda s: s.duck(), INVALID,
          (("/query/sync", "extra_forbidden"),)),

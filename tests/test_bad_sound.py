@@ -20,7 +20,7 @@ from backend.testing.service import Service
 
 pytestmark = pytest.mark.xdist_group("comfy")
 
-DEADLINE_S = 60.0
+DEADLINE_S = 300.0
 INVALID, FAILED, TOO_LARGE = 422, 500, 413
 SLUGS = {INVALID: "invalid-parameters", FAILED: "operation-failed", TOO_LARGE: "asset-too-large"}
 HUGE = 3e38
@@ -146,13 +146,6 @@ REFUSED = {
     "10 000 frames a second": (
         "reactive.keyframes", with_audio("plain", fps=10_000), INVALID, "/fps", "frame_rate"
     ),
-    "a stem that is no name": (
-        "stems.separate", with_audio("plain", two_stems="Kazoo 9"), INVALID, "/two_stems",
-        "string_pattern_mismatch",
-    ),
-    "an unknown model of stems": (
-        "stems.separate", with_audio("plain", model="kazoo"), INVALID, "/model", "model"
-    ),
 }  # fmt: skip
 
 
@@ -162,7 +155,7 @@ def test_what_cannot_be_is_told_with_its_rule(
 ) -> None:
     """A problem object with status, slug, one pointer and one rule, and no traceback."""
     operation, make, status, pointer, rule = case
-    path = f"/v1/operations/{operation}?wait=50"
+    path = f"/v1/operations/{operation}?wait=120"
     answer = service.ask("POST", path, make(sounds), seconds=DEADLINE_S)
     problem = answer.json()
     if answer.status == 200:  # the run ended with it

@@ -98,3 +98,47 @@ def test_every_setting_is_used() -> None:
     names = {name for model in models for name in model.model_fields}
     derived = {"url": "service_url", "path": "comfyui_path"}
     assert {name for name in names if derived.get(name, name) not in read} == set()
+
+
+def test_older_variables_are_read_behind_all_of_ours(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What the predecessors called their settings is read from the environment, else from .env;
+    each is told with its new name, also where ours wins, cannot be read, or means nothing."""
+    (folder / ".env").write_text("API_PORT=7000\nCOMFYUI_WORKFLOW_DIR=flows\nAPI_HOST=from-file\n")
+    monkeypatch.setenv("API_HOST", "127.0.0.2")
+    monkeypatch.setenv("COMFYUI_LOG_LEVEL", "WARN")
+    monkeypatch.setenv("WORKER_POLL_INTERVAL", "5")
+    monkeypatch.setenv("COMFYUI_PORT", "8188")
+    monkeypatch.setenv("JOB_TIMEOUT", "")
+    found = config.load()
+    assert (found.host, found.port, found.log_level) == ("127.0.0.2", 7000, "warning")
+    assert found.workflows_dir == folder / "flows"
+    assert found.comfyui.port is None
+    told = {each.name: each for each in config.older_variables()}
+    assert set(told) == {
+        "API_HOST", "API_PORT", "COMFYUI_LOG_LEVEL", "COMFYUI_WORKFLOW_DIR", "COMFYUI_PORT",
+        "WORKER_POLL_INTERVAL",
+    }  # fmt: skip
+    assert told["API_PORT"].outcome == "it is an older name, read as KINO_PORT"
+    assert told["API_PORT"].remedy == "Write KINO_PORT instead."
+    assert "needless" in told["WORKER_POLL_INTERVAL"].outcome
+    assert "KINO_COMFYUI__PORT" in told["COMFYUI_PORT"].outcome
+    (folder / "kino.toml").write_text("port = 1\n")
+    monkeypatch.setenv("KINO_HOST", "::1")
+    monkeypatch.setenv("COMFYUI_LOG_LEVEL", "loud")
+    found = config.load()
+    assert (found.host, found.port, found.log_level) == ("::1", 1, "info")
+    told = {each.name: each for each in config.older_variables()}
+    assert told["API_HOST"].outcome == "it is not read, as KINO_HOST is set"
+    assert told["API_PORT"].outcome == "it is not read, as KINO_PORT is set"
+    assert "cannot be a value of KINO_LOG_LEVEL" in told["COMFYUI_LOG_LEVEL"].outcome
+
+
+def test_older_variables_reach_no_worker_and_no_test_service(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A worker gets all of its settings from its parent; a service of a test has its own."""
+    monkeypatch.setenv("API_PORT", "7000")
+    assert "API_PORT" not in config.inherited_environment()
+    assert Settings(plugin_settings={}).port == 8190

@@ -8,6 +8,7 @@ from backend.errors import (
     KinoError,
     RequestRefused,
     problem_classes,
+    said_by,
 )
 
 
@@ -46,3 +47,15 @@ def test_extra_never_overrides_the_standard_members() -> None:
 def test_a_refused_request_keeps_its_status() -> None:
     """The HTTP layer's own statuses travel in the same form."""
     assert RequestRefused(405, "no").as_problem()["status"] == 405
+
+
+def test_an_exception_that_cannot_speak_says_nothing() -> None:
+    """Foreign exceptions are asked what is wrong; one whose answer raises, or ends the program, is
+    passed over."""
+
+    class Speechless(Exception):
+        def __str__(self) -> str:
+            raise SystemExit
+
+    assert said_by(Speechless()) == ""
+    assert said_by(ValueError("too high")) == "too high"

@@ -61,7 +61,7 @@ def with_example(site: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterat
     """A service of its own, with both workers and ComfyUI, that finds the package."""
     service = Service.start(tmp_path_factory.mktemp("service"), workers=["cpu", "comfy"])
     try:
-        service.wait_ready(seconds=100)
+        service.wait_ready()
         yield service
     finally:
         service.stop()

@@ -225,7 +225,7 @@ def test_job(stage: Stage, tmp_path: Path) -> None:
     ended = until(
         "the job has ended",
         lambda: (job := stage.service.get(here))["state"] not in ("queued", "running") and job,
-        seconds=60,
+        seconds=300,
     )
     stage.check_job(ended, tmp_path)
     stream = stage.service.ask("GET", ended["links"]["events"]).body.decode()
@@ -401,7 +401,7 @@ def test_command_line(stage: Stage, tmp_path: Path) -> None:
         cwd=tmp_path,
         capture_output=True,
         text=True,
-        timeout=90,
+        timeout=600,
     )
     assert ended.returncode == 0, ended.stderr
     stage.check_job(json.loads(ended.stdout), tmp_path)

@@ -16,7 +16,7 @@ WITHOUT_SERVICE, WITH_SERVICE = re.findall(r"(?s)```python\n(.*?)```", README)
 def run(code: str, folder: Path) -> str:
     """Run *code* as a program of its own; return what it prints."""
     command = [sys.executable, "-P", "-W", "error", "-c", code]
-    done = subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=100)
+    done = subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=600)
     assert done.returncode == 0, done.stderr
     return done.stdout
 

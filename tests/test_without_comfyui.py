@@ -85,7 +85,7 @@ def doctor(service: Service, folder: Path) -> dict[str, Any]:
         cwd=folder,
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=600,
     )
     assert ended.returncode == 0, ended.stderr + ended.stdout
     return {found["name"]: found for found in json.loads(ended.stdout)["findings"]}
@@ -112,7 +112,7 @@ def test_without_comfyui(
     early = service.ask("POST", "/v1/operations/workflows.run", {"graph": GRAPH})
     service.wait_ready("cpu")
     mixes(service, make_wav)
-    ready = service.wait_ready(seconds=60)
+    ready = service.wait_ready()
 
     off = absence.state == "off"
     assert ready["state"] == ("ready" if off else "degraded")
@@ -122,7 +122,7 @@ def test_without_comfyui(
             assert absence.reason in said["reason"]
             assert absence.remedy in said["remedy"]
 
-    answer = service.ask("POST", "/v1/operations/workflows.run?wait=30", {"graph": GRAPH})
+    answer = service.ask("POST", "/v1/operations/workflows.run?wait=120", {"graph": GRAPH})
     assert answer.status == 503, answer.body
     problem = answer.json()
     assert problem["type"] == "/v1/problems/operation-unavailable"
@@ -156,7 +156,7 @@ def accepted_too_early(service: Service, status: int, told: dict[str, Any]) -> N
     ended = until(
         "the early graph has ended",
         lambda: (job := service.get(f"/v1/jobs/{told['id']}"))["state"] == "failed" and job,
-        seconds=30,
+        seconds=300,
     )
     assert ended["error"]["type"] == "/v1/problems/operation-unavailable"
     assert ended["error"]["remedy"]
@@ -168,7 +168,7 @@ def test_without_the_worker(launch: Callable[..., Service], make_wav: Callable[.
     ready = service.wait_ready()
     assert (ready["state"], ready["comfyui"]["state"]) == ("ready", "off")
     mixes(service, make_wav)
-    answer = service.ask("POST", "/v1/operations/workflows.run?wait=5", {"graph": GRAPH})
+    answer = service.ask("POST", "/v1/operations/workflows.run?wait=120", {"graph": GRAPH})
     assert answer.status == 503, answer.body
     assert answer.json()["type"] == "/v1/problems/operation-unavailable"
     assert "KINO_WORKERS" in answer.json()["remedy"]

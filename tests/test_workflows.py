@@ -142,7 +142,7 @@ def test_wrong_values_point_to_the_parameter(fake: Service) -> None:
     """Type and range are checked at the door; what only the engine can say has the same pointer,
     and names node, title and input."""
     stored(fake, "nap", SLOW)
-    path = "/v1/operations/workflow.nap?wait=30"
+    path = "/v1/operations/workflow.nap?wait=120"
     for value, rule in ((0, "greater_than_equal"), ("1", "int_type"), (1.5, "int_type")):
         (error,) = errors(fake.ask("POST", path, {"nap_steps": value}))
         assert (error["pointer"], error["rule"]) == ("/nap_steps", rule)
@@ -155,7 +155,7 @@ def test_wrong_values_point_to_the_parameter(fake: Service) -> None:
         "node 1, input seconds: 1000000.0 is not within 0.0 to 600.0; every run must give"
         " nap_seconds"
     ]
-    (found,) = errors(fake.ask("POST", "/v1/operations/workflow.bad?wait=30", {}))
+    (found,) = errors(fake.ask("POST", "/v1/operations/workflow.bad?wait=120", {}))
     assert (found["pointer"], found["rule"]) == ("/nap_seconds", "missing")
     assert fake.run("workflow.bad", {"nap_seconds": 0.0})["state"] == "succeeded"
 
@@ -181,15 +181,21 @@ def test_versions_stay_readable(fake: Service) -> None:
 def test_a_job_runs_the_version_that_it_was_accepted_in(fake: Service) -> None:
     """A job that waits while a newer version is stored still runs the older graph."""
     stored(fake, "waiting", SLOW)
-    for _ in range(2):
-        fake.ask("POST", "/v1/operations/workflow.waiting", {"nap_seconds": 0.7})
-    job = fake.ask("POST", "/v1/operations/workflow.waiting", {}).json()
-    # describing goes before the second nap, so the newer version is there when the job runs
-    assert stored(fake, "waiting", {**SLOW, "2": SLOW["1"]})["version"] == 2
-    done = fake.get(f"/v1/jobs/{job['id']}?wait=30")
+    path, nap = "/v1/operations/workflow.waiting", {"nap_seconds": 600.0}
+    naps = [fake.ask("POST", path, nap).json()["id"] for _ in range(2)]
+    job = fake.ask("POST", path, {}).json()
+    describing = "/v1/jobs?operation=workflows.describe"
+    with ThreadPoolExecutor(1) as pool:
+        newer = pool.submit(stored, fake, "waiting", {**SLOW, "2": SLOW["1"]})
+        until("it waits to be described", lambda: fake.get(describing)["items"], seconds=300)
+        # describing goes before the second nap, so the newer version is there when the job runs
+        fake.ask("POST", f"/v1/jobs/{naps[0]}/cancel")
+        assert newer.result()["version"] == 2
+    fake.ask("POST", f"/v1/jobs/{naps[1]}/cancel")
+    done = fake.get(f"/v1/jobs/{job['id']}?wait=120")
     assert (done["version"], done["result"]["text"]) == (1, ["slept 0.0 s"])
-    newer = fake.run("workflow.waiting", {})
-    assert (newer["version"], len(newer["result"]["text"])) == (2, 2)
+    again = fake.run("workflow.waiting", {})
+    assert (again["version"], len(again["result"]["text"])) == (2, 2)
 
 
 def test_the_editors_document_is_converted_and_kept(fake: Service) -> None:
@@ -290,7 +296,7 @@ def test_a_restart_keeps_workflows_and_their_jobs(launch: Any, tmp_path: Any) ->
     service = launch(**settings)
     stored(service, "other", GRAPH)
     stored(service, "kept", SLOW)
-    long = service.ask("POST", "/v1/operations/workflow.kept", {"nap_seconds": 60.0}).json()
+    long = service.ask("POST", "/v1/operations/workflow.kept", {"nap_seconds": 600.0}).json()
     waits = service.ask("POST", "/v1/operations/workflow.kept", {"nap_seconds": 0.25}).json()
     assert service.ask("DELETE", "/v1/workflows/kept").status == 204
     service.kill()
@@ -301,7 +307,7 @@ def test_a_restart_keeps_workflows_and_their_jobs(launch: Any, tmp_path: Any) ->
     job = until(
         "the job has ended",
         lambda: (found := again.get(f"/v1/jobs/{waits['id']}"))["state"] == "succeeded" and found,
-        seconds=60,
+        seconds=300,
     )
     assert (job["version"], job["result"]["text"]) == (1, ["slept 0.25 s"])
     # a name that comes back goes on counting
@@ -320,7 +326,7 @@ def test_a_folder_of_workflows_is_stored_at_the_start(launch: Any, tmp_path: Any
     def names(of: Service) -> list[tuple[str, int]]:
         return [(each["name"], each["version"]) for each in of.get("/v1/workflows")["items"]]
 
-    until("the file is stored", lambda: names(service) == [("my_graph", 1)], seconds=60)
+    until("the file is stored", lambda: names(service) == [("my_graph", 1)], seconds=300)
     service.stop()
     again = launch(folder=tmp_path / "service", **settings)
     again.wait_ready()
@@ -340,16 +346,16 @@ def test_a_job_is_retried_as_it_was_accepted(fake: Service) -> None:
     """A cancelled job of a workflow that was deleted meanwhile runs in its version; so does one
     whose workflow is another by now."""
     stored(fake, "gone_soon", SLOW)
-    nap = fake.ask("POST", "/v1/operations/workflow.gone_soon", {"nap_seconds": 60.0}).json()
+    nap = fake.ask("POST", "/v1/operations/workflow.gone_soon", {"nap_seconds": 600.0}).json()
     job = fake.ask("POST", "/v1/operations/workflow.gone_soon", {"nap_seconds": 0.25}).json()
     for each in (job, nap):
         fake.ask("POST", f"/v1/jobs/{each['id']}/cancel")
-    until("it is cancelled", lambda: _state(fake, job["id"]) == "cancelled", seconds=30)
+    until("it is cancelled", lambda: _state(fake, job["id"]) == "cancelled", seconds=300)
     assert fake.ask("DELETE", "/v1/workflows/gone_soon").status == 204
     assert fake.ask("GET", "/v1/operations/workflow.gone_soon").status == 404
     again = fake.ask("POST", f"/v1/jobs/{job['id']}/retry")
     assert again.status in (200, 202), again.body
-    until("it has run", lambda: _state(fake, job["id"]) == "succeeded", seconds=30)
+    until("it has run", lambda: _state(fake, job["id"]) == "succeeded", seconds=300)
     assert fake.get(f"/v1/jobs/{job['id']}")["result"]["text"] == ["slept 0.25 s"]
 
 
@@ -369,10 +375,10 @@ def test_equal_documents_at_once_are_one_version(fake: Service) -> None:
 def test_a_put_that_is_abandoned_leaves_no_job(fake: Service) -> None:
     """Whoever hangs up while the document waits to be described leaves nothing in the queue."""
     stored(fake, "long_nap", SLOW)
-    nap = fake.ask("POST", "/v1/operations/workflow.long_nap", {"nap_seconds": 60.0}).json()
-    until("it naps", lambda: _state(fake, nap["id"]) == "running", seconds=30)
+    nap = fake.ask("POST", "/v1/operations/workflow.long_nap", {"nap_seconds": 600.0}).json()
+    until("it naps", lambda: _state(fake, nap["id"]) == "running", seconds=300)
     with pytest.raises(TimeoutError):
         fake.ask("PUT", "/v1/workflows/abandoned", GRAPH, seconds=0.5)
     fake.ask("POST", f"/v1/jobs/{nap['id']}/cancel")
     describing = "/v1/jobs?operation=workflows.describe"
-    until("no job is left", lambda: fake.get(describing)["items"] == [], seconds=30)
+    until("no job is left", lambda: fake.get(describing)["items"] == [], seconds=300)

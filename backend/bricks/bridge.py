@@ -12,7 +12,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any, ClassVar, Final
 
-from backend.bricks import _compat, checks, graph_run, sockets
+from backend.bricks import _compat, checks, graph_run, saved_files, sockets
 from backend.bricks._comfy import module
 from backend.bricks.engine import Graph, Produced
 from backend.bricks.node_classes import register_node
@@ -138,13 +138,18 @@ class SaveAsset:
         try:
             if not given:
                 raise refused(checks.pointer(node), "empty", "nothing is linked to it")
-            for kind, value in given.items():
-                values = _from_socket(node, kind, value, int(bit_depth))
-                run.saved.extend(Produced(node, kind, item, name) for item in values)
+            shown = saved_files.keep(
+                run,
+                [
+                    Produced(node, kind, item, name)
+                    for kind, value in given.items()
+                    for item in _from_socket(node, kind, value, int(bit_depth))
+                ],
+            )
         except KinoError as error:
             run.errors[node] = error
             raise
-        return {"ui": {}, "result": ()}
+        return {"ui": shown, "result": ()}
 
 
 def _from_socket(node: str, kind: str, value: Any, bit_depth: int) -> list[Any]:

@@ -31,6 +31,13 @@ FIELDS: Final = {
 """Kind of a produced value → name of the list that holds it."""
 
 
+OUTPUT: Final = "graph"
+TEMPORARY: Final = "temp"
+FOLDERS: Final[Mapping[str, Any]] = {OUTPUT: {TEMPORARY: {}}}
+"""Folders in which ComfyUI writes, in that of a job. Empty, they stay there for the next job:
+to make and remove them anew costs as much as a node."""
+
+
 @dataclass(frozen=True, slots=True)
 class Produced:
     """One thing that a node gave: a media value, or a text. ``name`` is what the graph calls it."""

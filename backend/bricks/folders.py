@@ -11,6 +11,7 @@ from pathlib import Path
 
 from backend.bricks._comfy import module
 from backend.errors import UnknownName, did_you_mean, refused
+from backend.media.dependence import no_code, no_model
 from backend.media.weights import WITHOUT_CODE
 
 
@@ -51,19 +52,10 @@ def model_file(
     known = list_models(kind)
     path = module("folder_paths").get_full_path(kind, name) if name in known else None
     if path is None:
-        raise refused(pointer, "unknown_model", _no_model(kind, name, known))
+        raise refused(pointer, "unknown_model", no_model(kind, name, known))
     if Path(name).suffix.lower() not in (*WITHOUT_CODE, *also):
-        told = f"{name!r} may hold code that runs while it is loaded; convert it to safetensors"
-        raise refused(pointer, "pickle", told)
+        raise refused(pointer, "pickle", no_code(name))
     return Path(path)
-
-
-def _no_model(kind: str, name: str, known: tuple[str, ...]) -> str:
-    told = f"there is no model {name!r} in {kind}"
-    if not known:
-        return f"{told}; that folder is empty"
-    examples = f"; there are {len(known)}, for example {known[0]}"
-    return told + (did_you_mean(name, known, 0.4) or examples)
 
 
 def _check(kind: str) -> None:

@@ -9,7 +9,9 @@ of the older run. What they depend on stays cached.
 
 from __future__ import annotations
 
+import inspect
 import logging
+import os
 import shutil
 import tempfile
 from collections.abc import Collection, Iterator, Mapping
@@ -17,9 +19,9 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from backend.bricks import _compat, bridge, checks, graph_run, session, validation
+from backend.bricks import _compat, bridge, checks, graph_run, old_formats, session, validation
 from backend.bricks._comfy import module
-from backend.bricks.engine import Graph, GraphResult
+from backend.bricks.engine import OUTPUT, TEMPORARY, Graph, GraphResult, Produced
 from backend.bricks.graph_run import GraphRun
 from backend.bricks.history import Collector
 from backend.bricks.interruption import out_of_memory
@@ -43,7 +45,8 @@ def validate(graph: Graph) -> list[str]:
 
     Raises `InvalidParameters` with a pointer below ``/graph`` for each broken rule.
     """
-    return validation.validate(fill_defaults(graph)[0], "validate")
+    outputs: list[str] = session.settle(validation.validate(fill_defaults(graph)[0], "validate"))
+    return outputs
 
 
 def run(
@@ -102,17 +105,14 @@ class ComfyEngine:
         here = GraphRun(running, assets)
         with graph_run.running_graph(here):
             prompt, notes = fill_defaults(graph)
-            outputs = validation.validate(prompt, running.job_id)
-            with _folders(folder) as collector, self._listening(here, prompt):
-                history = self._execute(prompt, outputs, here)
-                found = [*here.saved, *collector.collect(history)]
+            found, warnings = session.settle(self._run(prompt, here, folder))
         order = {node_id: place for place, node_id in enumerate(prompt)}
         found.sort(key=lambda item: order.get(item.node_id, len(order)))
         if not found and here.blocked:
             # most likely an asset stands where another kind is due: that is the caller's to mend
             checks.refuse(list(bridge.foreign_assets(prompt, assets)))
             raise OperationFailed(f"The graph gave nothing: {here.blocked[0]}")
-        return GraphResult(tuple(found), (*notes, *here.blocked, *collector.warnings))
+        return GraphResult(tuple(found), (*notes, *here.blocked, *warnings))
 
     def definitions(self) -> Mapping[str, Any]:
         """See `engine.Engine.definitions`."""
@@ -121,6 +121,16 @@ class ComfyEngine:
     def classes(self) -> Collection[str]:
         """See `engine.Engine.classes`."""
         return names()
+
+    async def _run(
+        self, prompt: Prompt, here: GraphRun, folder: Path
+    ) -> tuple[list[Produced], list[str]]:
+        """Check and run *prompt*, in one go, as a turn of the loop costs as much as a node; what
+        it gave, and warnings."""
+        outputs = await validation.validate(prompt, here.running.job_id)
+        with _folders(folder) as collector, self._listening(here, prompt):
+            history = await self._execute(prompt, outputs, here)
+            return [*here.saved, *collector.collect(history)], collector.warnings
 
     @contextmanager
     def _listening(self, here: GraphRun, prompt: Prompt) -> Iterator[None]:
@@ -135,7 +145,9 @@ class ComfyEngine:
         finally:
             self._events.current = None
 
-    def _execute(self, prompt: Prompt, outputs: list[str], here: GraphRun) -> Mapping[str, Any]:
+    async def _execute(
+        self, prompt: Prompt, outputs: list[str], here: GraphRun
+    ) -> Mapping[str, Any]:
         if self._executor is None:
             self._executor = _compat.new_executor(self._events)
         executor, job_id = self._executor, here.running.job_id
@@ -143,7 +155,9 @@ class ComfyEngine:
             executor.reset()  # it holds what another file of that name gave
         extra = {"client_id": job_id, "preview_method": "auto"}
         try:
-            session.settle(_compat.execute(executor, prompt, job_id, extra, outputs))
+            work = _compat.execute(executor, prompt, job_id, extra, outputs)
+            if inspect.isawaitable(work):
+                await work
         except BaseException:
             # it was left in the middle: nothing that it holds can be trusted
             executor.reset()
@@ -160,12 +174,10 @@ class ComfyEngine:
 
 @contextmanager
 def _folders(folder: Path) -> Iterator[Collector]:
-    """Within this block ComfyUI writes into a new folder in *folder*, removed if this fails."""
+    """Within this block ComfyUI writes into an empty folder in *folder*, removed if this fails."""
     folder_paths = module("folder_paths")
     before = folder_paths.get_output_directory(), folder_paths.get_temp_directory()
-    output = _new_folder(folder)
-    temporary = output / "temp"
-    temporary.mkdir()
+    output, temporary = _new_folders(folder)
     folder_paths.set_output_directory(str(output))
     folder_paths.set_temp_directory(str(temporary))
     try:
@@ -178,13 +190,28 @@ def _folders(folder: Path) -> Iterator[Collector]:
         folder_paths.set_temp_directory(before[1])
 
 
-def _new_folder(folder: Path) -> Path:
-    new = folder / "graph"
+def _new_folders(folder: Path) -> tuple[Path, Path]:
+    """Empty folders for output and for temporary files: what the job before left, if that is."""
+    output = folder / OUTPUT
+    temporary = output / TEMPORARY
+    if _names(output) == [TEMPORARY] and _names(temporary) == []:
+        return output, temporary
     try:
-        new.mkdir()
-    except FileExistsError:
-        return Path(tempfile.mkdtemp(prefix="graph-", dir=folder))
-    return new
+        output.mkdir()
+    except FileExistsError:  # another graph of the same job
+        output = Path(tempfile.mkdtemp(prefix="graph-", dir=folder))
+        temporary = output / TEMPORARY
+    temporary.mkdir()
+    return output, temporary
+
+
+def _names(folder: Path) -> list[str] | None:
+    """What lies in a folder; ``None`` if there is none."""
+    try:
+        with os.scandir(folder) as entries:
+            return [entry.name for entry in entries]
+    except (FileNotFoundError, NotADirectoryError):
+        return None
 
 
 def _raise_failure(messages: list[Any], prompt: Prompt, here: GraphRun) -> None:
@@ -219,6 +246,10 @@ def _failure(data: Mapping[str, Any], prompt: Prompt, here: GraphRun) -> KinoErr
         error = out_of_memory()
         error.extra.update(where)
         return error
+    unread = old_formats.unread(prompt, node_id, data)
+    if unread is not None:
+        unread.extra.update(where)
+        return unread
     # the traceback is in the log; a caller gets one sentence
     message = without_paths(str(data.get("exception_message", ""))) or kind
     return OperationFailed(f"{start} failed: {message}", extra={**where, "exception": kind})

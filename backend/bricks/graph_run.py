@@ -25,6 +25,8 @@ class GraphRun:
     saved: list[Produced] = field(default_factory=list)
     errors: dict[str, KinoError] = field(default_factory=dict)
     blocked: list[str] = field(default_factory=list)
+    told: bool = False
+    """Whether a stock client is told what nodes saved."""
 
     def asset(self, reference: str) -> MediaValue:
         """The value of a reference. Raises `OperationFailed` if the graph does not name it."""

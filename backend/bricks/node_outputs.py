@@ -13,7 +13,7 @@ from typing import Annotated, Any, Final, get_args, get_origin
 
 from pydantic_core import to_jsonable_python
 
-from backend.bricks import _compat, graph_run, sockets
+from backend.bricks import _compat, graph_run, saved_files, sockets
 from backend.bricks._comfy import module
 from backend.bricks.engine import Produced
 from backend.errors import OperationFailed
@@ -44,15 +44,16 @@ def pick(returned: Mapping[str, Any], name: str) -> Any:
     return value.get(key) if isinstance(value, Mapping) else str(getattr(value, key))
 
 
-def save(values: Iterable[Any]) -> None:
-    """Hand the files among *values* to the graph that runs, as results of this node."""
+def save(values: Iterable[Any]) -> dict[str, Any]:
+    """Hand the files among *values* to the graph that runs, as results of this node; what its
+    ``ui`` says of them."""
     run, node = graph_run.find(), _compat.executing_node()
-    if run is not None and node is not None:
-        run.saved.extend(
-            Produced(node, value.kind, value, value.name)
-            for value in values
-            if isinstance(value, File)
-        )
+    if run is None or node is None:
+        return {}
+    files = [
+        Produced(node, value.kind, value, value.name) for value in values if isinstance(value, File)
+    ]
+    return saved_files.keep(run, files)
 
 
 def give(output: Output, value: Any) -> Any:

@@ -34,6 +34,7 @@ from backend.media.finite import Unfit, blamed
 from backend.operations import Operation, Output, Unavailable
 
 _log = logging.getLogger(__name__)
+Returned = tuple[Any, ...] | dict[str, Any]
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,8 +52,9 @@ class Call:
     saves: bool = False
     """Whether the files that it gives are results of the graph."""
 
-    def __call__(self, given: Mapping[str, Any]) -> tuple[Any, ...]:
-        """Run the operation with what the node's slots hold; returns what its outputs give.
+    def __call__(self, given: Mapping[str, Any]) -> Returned:
+        """Run the operation with what the node's slots hold; returns what its outputs give, and
+        what is shown of files that it saved.
 
         Raises ComfyUI's own interruption, and every `KinoError`, remembered for the graph's caller.
         """
@@ -79,7 +81,7 @@ class Call:
         where = checks.pointer(node, *(("inputs", name) if name else ()))
         return FieldError(where, error.rule, error.message)
 
-    def _run(self, given: Mapping[str, Any]) -> tuple[Any, ...]:
+    def _run(self, given: Mapping[str, Any]) -> Returned:
         operation = self.operation
         if self.unavailable is not None:
             raise OperationUnavailable(
@@ -99,15 +101,15 @@ class Call:
         if "ctx" in inspect.signature(operation.function).parameters:
             arguments["ctx"] = context()
         returned = operation.values(operation(**arguments))
-        if self.saves:
-            node_outputs.save(returned.values())
+        shown = node_outputs.save(returned.values()) if self.saves else {}
         try:
-            return tuple(
-                self._given(shown, output, node_outputs.pick(returned, output.name))
-                for shown, output in self.outputs
+            outputs = tuple(
+                self._given(name, output, node_outputs.pick(returned, output.name))
+                for name, output in self.outputs
             )
         except Unfit as error:  # what was only passed on is read here for the first time
             raise blamed(error, arguments) from None
+        return {"ui": shown, "result": outputs} if shown else outputs
 
     def _given(self, shown: str, output: Output, value: Any) -> Any:
         if shown in self.socket_types:
@@ -137,7 +139,7 @@ def context() -> Context:
 def _build(call: Call, name: str, category: str) -> type:
     """A V1 node class around *call*."""
 
-    def run(self: object, **given: Any) -> tuple[Any, ...]:
+    def run(self: object, **given: Any) -> Returned:
         return call(given)
 
     operation = call.operation

@@ -18,6 +18,7 @@ from backend.bricks.node_classes import node_info
 from backend.bricks.pack_folders import Pack
 from backend.bricks.pack_report import Refused
 from backend.bricks.wording import without_paths
+from backend.errors import said_by
 
 _GONE: Final = object()
 
@@ -109,7 +110,7 @@ class Registry:
                     raise TypeError(f"it has no method {function!r}")
             except Exception as error:  # noqa: BLE001 - foreign code; told in the report
                 del self._classes[name]
-                told = without_paths(f"{type(error).__name__}: {error}")
+                told = without_paths(f"{type(error).__name__}: {said_by(error)}".rstrip(": "))
                 yield Refused(f"node {name}", f"it cannot be described: {told}")
 
     def _web_folders(self) -> Iterator[Refused]:

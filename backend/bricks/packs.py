@@ -26,6 +26,7 @@ from backend.bricks.pack_registry import Registry
 from backend.bricks.pack_report import PackReport, Packs
 from backend.bricks.time_limit import Overdue, limited
 from backend.bricks.wording import without_paths
+from backend.errors import said_by
 
 MEND: Final = "Mend or remove the pack; the log holds the traceback."
 _log = logging.getLogger(__name__)
@@ -150,12 +151,13 @@ class _Loader:
 
     def _failed(self, pack: Pack, error: BaseException) -> PackReport:
         missing, remedy = pack.missing(), MEND
-        reason = f"loading it raised {type(error).__name__}: {without_paths(str(error))}"
+        said = without_paths(said_by(error))
+        reason = f"loading it raised {type(error).__name__}{said and f': {said}'}"
         if isinstance(error, Overdue):
             reason = f"it was not loaded within {self._seconds:g} s"
             remedy = "Mend or remove the pack, or raise KINO_COMFYUI__CUSTOM_NODES_S."
         elif isinstance(error, NotLoaded):
-            reason = without_paths(str(error))
+            reason = said
         elif missing:
             remedy = f"Install what it asks for: {pack_folders.command(missing)}"
         elif isinstance(error, ModuleNotFoundError) and error.name:

@@ -6,6 +6,7 @@ Does not know: how the service keeps prompts (it is asked by host calls), how on
 
 from __future__ import annotations
 
+import json
 import threading
 from collections.abc import Callable
 from typing import Any, Protocol
@@ -21,7 +22,7 @@ class Call(Protocol):
         self,
         name: str,
         data: dict[str, Any],
-        deadline_s: float = 10.0,
+        deadline_s: float = ...,
         seen: Callable[[Any], None] = ...,
     ) -> Any: ...
 
@@ -83,7 +84,8 @@ class LedgerQueue:
         map_function: Callable[[Any], Any] | None = None,
     ) -> dict[str, Any]:
         asked = {"prompt_id": prompt_id, "max_items": max_items, "offset": offset}
-        found: dict[str, Any] = self._call("prompt.history", asked)
+        told: dict[str, str] = self._call("prompt.history", asked)
+        found = {key: json.loads(entry) for key, entry in told.items()}
         if map_function is None:
             return found
         return {key: map_function(entry) for key, entry in found.items()}

@@ -15,7 +15,7 @@ from typing import Any, Literal
 
 from pydantic_core import to_jsonable_python
 
-from backend.bricks import _compat, checks, graph_run, session
+from backend.bricks import _compat, checks, graph_run, old_formats, session
 from backend.bricks._comfy import module
 from backend.bricks.engine import Produced
 from backend.bricks.graph_run import GraphRun
@@ -71,7 +71,7 @@ class PromptRunner:
         running = self._lane.running()
         assert running is not None
         here = session.booted()
-        run = GraphRun(running, assets)
+        run = GraphRun(running, assets, told=True)
         progress = GraphProgress(running, prompt.prompt)
         executor = self._executor = self._executor or stock_executor(here.server)
         here.server.last_prompt_id = prompt.prompt_id
@@ -142,6 +142,8 @@ def _failure(data: Mapping[str, Any], prompt: Prompt, run: GraphRun) -> KinoErro
         if kind in ("OutOfMemoryError", "MemoryError"):
             error = out_of_memory()
         else:
+            error = old_formats.unread(prompt.prompt, node_id, data)
+        if error is None:
             said = without_paths(str(data.get("exception_message", "")).strip()) or kind
             start = checks.label(prompt.prompt, node_id)
             error = OperationFailed(f"{start} failed: {said}", extra={"exception": kind})

@@ -6,13 +6,14 @@ Does not know: what a sampler does. (ComfyUI silently takes the first one for an
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from itertools import pairwise
 from typing import Any
 
 from backend.bricks._comfy import module
 from backend.bricks.direct import verb
-from backend.errors import FieldError, InvalidParameters, did_you_mean, refused
+from backend.errors import FieldError, InvalidParameters, refused
+from backend.media.dependence import no_name
 
 
 def samplers() -> tuple[str, ...]:
@@ -29,17 +30,12 @@ def check(sampler: str, scheduler: str) -> None:
     """Raises `InvalidParameters` unless both names are known; near ones are suggested."""
     pairs = (("sampler", sampler, samplers()), ("scheduler", scheduler, schedulers()))
     errors = [
-        FieldError(f"/{kind}", f"unknown_{kind}", unknown(kind, name, known))
+        FieldError(f"/{kind}", f"unknown_{kind}", no_name(kind, name, known))
         for kind, name, known in pairs
         if name not in known
     ]
     if errors:
         raise InvalidParameters(errors[0].message, errors=errors)
-
-
-def unknown(kind: str, name: str, known: Iterable[str]) -> str:
-    """A sentence that says that there is no such name, and which ones are near."""
-    return f"there is no {kind} {name!r}{did_you_mean(name, list(known))}"
 
 
 def sample(

@@ -34,9 +34,9 @@ TOKEN_HEADER: Final = "Kino-Token"
 _LONGEST_PATH: Final = 100
 """What every system allows as the path of a socket, in bytes."""
 
-_START_S: Final = 60.0
+_START_S: Final = 250.0
 _STOP_S: Final = 3.0
-_CLIENT_S: Final = 2.0
+_CLIENT_S: Final = 10.0
 _log = logging.getLogger("kino.engine")
 
 

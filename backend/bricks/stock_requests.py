@@ -18,7 +18,15 @@ from typing import Any, Final
 
 from aiohttp import web
 
-from backend.errors import FieldError, KinoError, MalformedRequest, RequestRefused, StorageFull
+from backend.bricks import old_formats
+from backend.errors import (
+    FieldError,
+    KinoError,
+    MalformedRequest,
+    RequestRefused,
+    StorageFull,
+    json_pointer,
+)
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 _OBJECTS: Final = frozenset({"/prompt", "/queue", "/history", "/interrupt", "/free"})
@@ -69,6 +77,23 @@ async def _check_object(request: web.Request, path: str) -> None:
         broken = next(_broken_prompt(body), None)
         if broken is not None:
             raise RequestRefused(400, broken.message, errors=[broken])
+        _refuse_files(body.get("prompt", {}))
+
+
+def _refuse_files(prompt: dict[str, Any]) -> None:
+    """Raises 400 for files that cannot be loaded; ``node_errors`` name them as ComfyUI's own
+    validation names what it finds."""
+    errors: list[FieldError] = []
+    nodes: dict[str, Any] = {}
+    for node_id, name, sentence in old_formats.unreadable(prompt):
+        where = json_pointer("prompt", node_id, "inputs", name)
+        errors.append(FieldError(where, old_formats.RULE, sentence))
+        of_class = {"class_type": prompt[node_id]["class_type"], "dependent_outputs": []}
+        told = {"type": old_formats.RULE, "message": sentence, "details": name}
+        found = {**told, "extra_info": {"input_name": name}}
+        nodes.setdefault(node_id, {**of_class, "errors": []})["errors"].append(found)
+    if errors:
+        raise RequestRefused(400, errors[0].message, errors=errors, extra={"node_errors": nodes})
 
 
 def _broken_prompt(body: dict[str, Any]) -> Any:
@@ -118,7 +143,7 @@ def _answer(error: KinoError, path: str) -> web.Response:
     if path == "/prompt":
         first = error.errors[0].rule if error.errors else error.slug
         told = {"type": first, "message": error.detail, "details": "", "extra_info": {}}
-        problem = {**problem, "error": told, "node_errors": {}}
+        problem = {"node_errors": {}, **problem, "error": told}
     return web.Response(
         body=json.dumps(problem).encode(),
         status=error.http_status,

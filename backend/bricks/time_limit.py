@@ -19,7 +19,7 @@ from typing import Any, Final
 REPEAT_S: Final = 0.5
 """The alarm rings again and again: some code catches everything."""
 
-GRACE_S: Final = 5.0
+GRACE_S: Final = 30.0
 """What no alarm can stop (code that never gives the interpreter back) ends the process."""
 
 

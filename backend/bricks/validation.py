@@ -10,14 +10,16 @@ one output works, and raises for a link into nowhere; hence the work on both sid
 from __future__ import annotations
 
 import copy
+import inspect
 from collections.abc import Collection, Iterator, Mapping
 from typing import Any, Final
 
-from backend.bricks import _compat, checks, sampling, session
+from backend.bricks import _compat, checks, node_inputs, old_formats, sampling
 from backend.bricks._comfy import module
 from backend.bricks.engine import Graph
 from backend.bricks.wording import without_paths
 from backend.errors import FieldError, did_you_mean
+from backend.media.dependence import no_name
 
 Prompt = dict[str, dict[str, Any]]
 NOTHING: Final = object()
@@ -31,21 +33,15 @@ class Catalogue:
         return names.keys()
 
     def outputs(self, class_type: str) -> int:
-        return len(node_class(class_type).RETURN_TYPES)  # type: ignore[attr-defined]
+        return len(node_inputs.node_class(class_type).RETURN_TYPES)  # type: ignore[attr-defined]
 
     def is_output(self, class_type: str) -> bool:
         return is_output(class_type)
 
 
-def node_class(class_type: str) -> type:
-    """The class behind a node's name. Raises ``KeyError``."""
-    found: type = module("nodes").NODE_CLASS_MAPPINGS[class_type]
-    return found
-
-
 def is_output(class_type: str) -> bool:
     """Whether a node gives a result of the graph (saves or shows something)."""
-    return getattr(node_class(class_type), "OUTPUT_NODE", False) is True
+    return getattr(node_inputs.node_class(class_type), "OUTPUT_NODE", False) is True
 
 
 def fill_defaults(graph: Graph) -> tuple[Prompt, list[str]]:
@@ -55,10 +51,7 @@ def fill_defaults(graph: Graph) -> tuple[Prompt, list[str]]:
     for inputs that did not exist when they were made. Unknown nodes are left as they are.
     """
     prompt: Prompt = {
-        node_id: {
-            **copy.deepcopy(dict(node)),
-            "inputs": copy.deepcopy(dict(node.get("inputs", {}))),
-        }
+        node_id: copy.deepcopy({**node, "inputs": node.get("inputs", {})})
         for node_id, node in graph.items()
     }
     known, notes = module("nodes").NODE_CLASS_MAPPINGS, []
@@ -94,7 +87,7 @@ def _missing(found: type, given: dict[str, Any]) -> list[tuple[str, Any]]:
     for name, spec in raw.items():
         # a choice that brings inputs of its own shows them only once it is made
         if name not in inputs and str(spec[0]).startswith("COMFY_DYNAMICCOMBO"):
-            inputs[name] = _options(spec)["options"][0]["key"]
+            inputs[name] = node_inputs.options(spec)["options"][0]["key"]
             filled.append((name, inputs[name]))
     for name, spec in _compat.finalized_inputs(found, inputs)["required"].items():
         value = NOTHING if name in inputs else _default(spec)
@@ -103,26 +96,16 @@ def _missing(found: type, given: dict[str, Any]) -> list[tuple[str, Any]]:
     return filled
 
 
-def _options(spec: Any) -> dict[str, Any]:
-    return dict(spec[1]) if len(spec) > 1 and isinstance(spec[1], dict) else {}
-
-
 def _default(spec: Any) -> Any:
     """The default of an input as its widget would show it, or `NOTHING`."""
-    options = _options(spec)
+    options = node_inputs.options(spec)
     if "default" in options:
         return copy.deepcopy(options["default"])
-    choices = _choices(spec)
+    choices = node_inputs.choices(spec)
     return choices[0] if choices else NOTHING
 
 
-def _choices(spec: Any) -> list[Any]:
-    if isinstance(spec[0], list):
-        return list(spec[0])
-    return list(_options(spec).get("options") or []) if spec[0] == "COMBO" else []
-
-
-def validate(prompt: Prompt, prompt_id: str) -> list[str]:
+async def validate(prompt: Prompt, prompt_id: str) -> list[str]:
     """Check a filled-in graph; returns the ids of its outputs, in the graph's order.
 
     Changes *prompt* as ComfyUI does (``"5"`` becomes 5 where a number is wanted). Raises
@@ -130,7 +113,8 @@ def validate(prompt: Prompt, prompt_id: str) -> list[str]:
     """
     checks.structure(prompt, Catalogue())
     checks.refuse(_sampler_names(prompt))
-    ok, error, outputs, node_errors = session.settle(_compat.validate_prompt(prompt_id, prompt))
+    answer = _compat.validate_prompt(prompt_id, prompt)
+    ok, error, outputs, node_errors = await answer if inspect.isawaitable(answer) else answer
     found = []
     for node_id, report in (node_errors or {}).items():
         for item in report["errors"]:
@@ -141,6 +125,7 @@ def validate(prompt: Prompt, prompt_id: str) -> list[str]:
         )
         found.append(FieldError("/graph", "refused", text))
     checks.refuse(found)
+    checks.refuse(old_formats.refusals(prompt))
     wanted = set(outputs)
     return [node_id for node_id in prompt if node_id in wanted]
 
@@ -163,16 +148,12 @@ def _sampler_names(prompt: Prompt) -> list[FieldError]:
             value = node["inputs"].get(name)
             if not isinstance(value, str) or value in names:
                 continue
-            spec = _specification(node, name)
-            if spec is not None and _choices(spec) and value not in _choices(spec):
+            spec = node_inputs.specification(node, name)
+            choices = node_inputs.choices(spec)
+            if choices and value not in choices:
                 kind = name.removesuffix("_name")
                 told = f"{checks.label(prompt, node_id)}, input {name}: "
-                told += sampling.unknown(kind, value, _choices(spec))
+                told += no_name(kind, value, choices)
                 where = checks.pointer(node_id, "inputs", name)
                 errors.append(FieldError(where, f"unknown_{kind}", told))
     return errors
-
-
-def _specification(node: Mapping[str, Any], name: str) -> Any:
-    inputs = _compat.finalized_inputs(node_class(node["class_type"]), node["inputs"])
-    return inputs["required"].get(name) or inputs["optional"].get(name)

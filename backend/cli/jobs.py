@@ -104,9 +104,39 @@ def wait(
 
 
 @commands.command(cls=Command)
-def cancel(context: typer.Context, job: JobId, url: Url = None, json: AsJson = False) -> None:
-    """Cancel a job; one that runs is interrupted."""
-    _change(client(context, url), job, "cancel", json)
+def cancel(
+    context: typer.Context,
+    job: Annotated[
+        str | None, typer.Argument(metavar="JOB", help="The job's id, or options for many.")
+    ] = None,
+    state: Annotated[
+        str | None, typer.Option(help="All that are in this state: queued or running.")
+    ] = None,
+    operation: Annotated[str | None, typer.Option(help="All jobs of this operation.")] = None,
+    batch: Annotated[str | None, typer.Option(help="All jobs of this batch.")] = None,
+    metadata: Annotated[
+        str | None, typer.Option(help="All jobs with all pairs of this JSON object.")
+    ] = None,
+    url: Url = None,
+    json: AsJson = False,
+) -> None:
+    """Cancel a job, or all that fit the options; those that run are interrupted."""
+    from urllib.parse import urlencode
+
+    from backend.cli import display
+
+    asked = {"state": state, "operation": operation, "batch": batch, "metadata": metadata}
+    given = {name: value for name, value in asked.items() if value is not None}
+    if (job is None) != bool(given):
+        raise typer.BadParameter("give either a job or options that say which")
+    if job is not None:
+        _change(client(context, url), job, "cancel", json)
+        return
+    told = client(context, url).ask("POST", f"/v1/jobs/cancel?{urlencode(given)}")
+    if json:
+        display.as_json(told)
+    else:
+        display.line(f"{told['cancelled']} cancelled, {told['stopping']} stopping")
 
 
 @commands.command(cls=Command)

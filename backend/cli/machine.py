@@ -16,6 +16,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
+from backend import config
 from backend.bricks import identity, releases
 from backend.cli.display import size
 from backend.cli.finding import Finding
@@ -35,6 +36,7 @@ def findings(settings: Settings) -> Iterator[Finding]:
     """Look at each thing in turn."""
     yield python(sys.version_info[:2])
     yield packages()
+    yield from older_variables()
     yield comfyui_tree(settings)
     yield from model_folders(settings)
     yield data_folder(settings.data_dir)
@@ -90,6 +92,12 @@ def comfyui_tree(settings: Settings, lock_file: Path = LOCK) -> Finding:
     if settings.comfyui.accept_modified:
         return Finding(name, "note", f"{text} (accepted by KINO_COMFYUI__ACCEPT_MODIFIED)")
     return Finding(name, "missing", text, VERIFY)
+
+
+def older_variables() -> Iterator[Finding]:
+    """Each variable of a system that Kino replaces."""
+    for each in config.older_variables():
+        yield Finding(f"variable {each.name}", "note", each.outcome, each.remedy)
 
 
 def model_folders(settings: Settings) -> Iterator[Finding]:

@@ -1,33 +1,40 @@
-"""Who may speak to the service: Host and Origin allow-lists, API keys, CORS.
+"""Who may speak to the service: Host and Origin allow-lists, API keys, sessions, CORS.
 
-Knows: the names that this service answers to, the accepted keys (as sha256), the CORS origins.
+Knows: the names that this service answers to, the CORS origins, and for whom a cookie stands.
 Does not know: what a caller wants; every request passes here before its handler.
 """
 
 from __future__ import annotations
 
-import hashlib
-import hmac
 import ipaddress
 import re
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, Literal
 
 from aiohttp import hdrs, web
 
 from backend.errors import Forbidden, MalformedRequest, RequestRefused, Unauthorised
-from backend.handlers.keys import ACCESS, CORS_ORIGIN, KEY_NAME, REQUEST_ID
+from backend.handlers import sign_in_page
+from backend.handlers.keys import ACCESS, CORS_ORIGIN, KEY_NAME, REQUEST_ID, SESSIONS
 from backend.handlers.problems import Handler
+from backend.services.api_keys import ApiKeys
 
 if TYPE_CHECKING:
     from backend.config import Settings
+    from backend.services.sessions import Session
 
 LOOPBACK_NAMES: Final = frozenset({"localhost", "127.0.0.1", "[::1]"})
-OPEN_PATHS: Final = frozenset({"/healthz"})
-"""What a supervisor may ask without a key: whether the process lives, and nothing else."""
+OPEN: Final = frozenset(
+    {
+        *(("GET", "/healthz"), ("HEAD", "/healthz"), ("GET", "/signin"), ("HEAD", "/signin")),
+        *(("POST", "/v1/session"), ("DELETE", "/v1/session"), ("POST", "/signout")),
+    }
+)
+"""What may be asked without a key: whether the process lives, and to be let in or out."""
+
+COOKIE: Final = "kino_session"
 
 MISDIRECTED: Final = 421
 _HOST: Final = re.compile(r"(\[[0-9a-fA-F:.]+\]|[^:\[\]/@\s]+)(?::(\d{1,5}))?")
-_KEY: Final = re.compile(r"([A-Za-z0-9][A-Za-z0-9._-]*):([0-9a-fA-F]{64})")
 _ALLOW_METHODS: Final = "GET, HEAD, POST, PUT, PATCH, DELETE"
 _ALLOW_HEADERS: Final = (
     "Authorization, Content-Type, Content-Digest, Idempotency-Key, Kino-Cache, Kino-Metadata, "
@@ -53,14 +60,14 @@ class Access:
     """The allow-lists of one service. Raises ``ValueError`` for a setting that cannot be read."""
 
     def __init__(self, settings: Settings) -> None:
-        self._keys = [_parse_key(key.get_secret_value()) for key in settings.api_keys]
+        self.keys = ApiKeys(key.get_secret_value() for key in settings.api_keys)
         self._origins = frozenset(origin.rstrip("/").lower() for origin in settings.cors_origins)
         names = {_bracketed(settings.host), *settings.allowed_hosts}
         self._hosts = LOOPBACK_NAMES | {name.lower() for name in names}
 
     @property
     def needs_key(self) -> bool:
-        return bool(self._keys)
+        return bool(self.keys)
 
     def check_host(self, request: web.Request) -> str:
         """The ``Host`` of the request. Raises 400 if it has none or two, 421 if it is not ours."""
@@ -93,23 +100,59 @@ class Access:
         )
 
     def check_key(self, request: web.Request) -> str:
-        """The name of the key. Raises 401 without a valid one; every key is compared each time."""
+        """The name of the key in the header. Raises 401 without a valid one."""
         scheme, _, token = request.headers.get(hdrs.AUTHORIZATION, "").partition(" ")
-        digest = hashlib.sha256(token.strip().encode("utf-8", "surrogateescape")).digest()
-        found = ""
-        for name, expected in self._keys:
-            if hmac.compare_digest(digest, expected):
-                found = name
-        if scheme.lower() != "bearer" or not found:
+        found = self.keys.find(token)
+        if scheme.lower() != "bearer" or found is None:
             raise Unauthorised("send 'Authorization: Bearer' with a valid API key")
-        return found
+        return found[0]
 
 
-def _parse_key(text: str) -> tuple[str, bytes]:
-    match = _KEY.fullmatch(text)
-    if match is None:
-        raise ValueError("KINO_API_KEYS: each key is written 'name:sha256', 64 hex digits")
-    return match[1], bytes.fromhex(match[2])
+def session_of(request: web.Request) -> Session | None:
+    """The session that the request's cookie stands for. A Bearer key stands for itself alone."""
+    scheme, _, _ = request.headers.get(hdrs.AUTHORIZATION, "").partition(" ")
+    token = request.cookies.get(COOKIE)
+    return (
+        None if token is None or scheme.lower() == "bearer" else request.app[SESSIONS].find(token)
+    )
+
+
+def asked_by(request: web.Request) -> Literal["our page", "a person", "another page", "unknown"]:
+    """Who made a browser send the request, as the browser says (W3C Fetch Metadata, RFC 6454).
+
+    The request has passed `Access.check_origin`. A link that another page had and a person followed
+    counts as the person's; programs say nothing.
+    """
+    site = request.headers.get(sign_in_page.FETCH_SITE)
+    if site == "same-origin":
+        return "our page"
+    if site is not None:
+        follows = (
+            request.method == hdrs.METH_GET
+            and request.headers.get("Sec-Fetch-Mode") == "navigate"
+            and request.headers.get(sign_in_page.FETCH_DEST) == "document"
+        )
+        return "a person" if site == "none" or follows else "another page"
+    if hdrs.ORIGIN in request.headers:
+        return "another page" if CORS_ORIGIN in request else "our page"
+    return "unknown"
+
+
+def check_session_use(request: web.Request) -> None:
+    """Raises 403 if the cookie came along with what a page that is not ours asks for.
+
+    Browsers add a cookie whoever asks: by a ``SameSite`` one, pages of other ports of this host,
+    too. What changes something, or opens a WebSocket, must be our own page's by the browser's word.
+    """
+    who = asked_by(request)
+    reads = (
+        request.method in (hdrs.METH_GET, hdrs.METH_HEAD) and hdrs.UPGRADE not in request.headers
+    )
+    if who == "another page" or (who != "our page" and not reads):
+        raise Forbidden(
+            "a browser's session is for pages of this service",
+            remedy="Send a key as 'Authorization: Bearer'.",
+        )
 
 
 def _bracketed(host: str) -> str:
@@ -136,9 +179,25 @@ async def access(request: web.Request, handler: Handler) -> web.StreamResponse:
             request.headers
         ):
             return web.Response(status=204)
-    if rules.needs_key and request.path not in OPEN_PATHS:
-        request[KEY_NAME] = rules.check_key(request)
+    # as it was sent: what only decodes to an open path may lead elsewhere
+    if not rules.needs_key or (request.method, request.rel_url.raw_path) in OPEN:
+        return await handler(request)
+    session = session_of(request)
+    if session is not None:
+        check_session_use(request)
+        request[KEY_NAME] = session.key_name
+        with request.app[SESSIONS].lasting(session, lambda: _cut(request)):
+            return await handler(request)
+    if sign_in_page.is_wanted(request):
+        return sign_in_page.ask_first(request)
+    request[KEY_NAME] = rules.check_key(request)
     return await handler(request)
+
+
+def _cut(request: web.Request) -> None:
+    """Whatever still goes out in the name of a session that has ended stops here."""
+    if request.transport is not None:
+        request.transport.abort()
 
 
 def add_fixed_headers(response: web.StreamResponse) -> None:

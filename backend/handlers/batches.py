@@ -35,6 +35,7 @@ async def show_batch(request: web.Request) -> web.Response:
 
 async def cancel_batch(request: web.Request) -> web.Response:
     read_query(request, Nothing)
+    await body.read_nothing(request)
     return web.json_response(await request.app[BATCHES].cancel(request.match_info["id"]))
 
 
@@ -49,6 +50,6 @@ def routes() -> list[web.RouteDef]:
         web.post("/v1/batches", submit_batch, expect_handler=body.continue_later),
         web.get("/v1/batches", list_batches),
         web.get(one, show_batch),
-        web.post(f"{one}/cancel", cancel_batch),
+        web.post(f"{one}/cancel", cancel_batch, expect_handler=body.continue_later),
         web.get(f"{one}/events", follow_batch, allow_head=False),
     ]

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
 M = TypeVar("M", bound=Model)
 JSON: Final = "application/json"
+FORM: Final = "application/x-www-form-urlencoded"
 JSON_DEADLINE_S: Final = 30.0
 CHUNK: Final = 256 * 1024
 GONE: Final = (web.RequestPayloadError, ConnectionError)
@@ -66,6 +67,15 @@ async def read_any_object(request: web.Request) -> dict[str, Any]:
     return value
 
 
+async def read_small(request: web.Request, limit: int) -> bytes:
+    """A body of at most *limit* bytes, whatever its type. Raises 400, 408, 413 or 415."""
+    return await _read_within(
+        request,
+        limit,
+        RequestRefused(413, f"the body may have {limit} bytes here", extra={"limit": limit}),
+    )
+
+
 async def _read(request: web.Request) -> bytes:
     limit = request.app[SETTINGS].limits.json_bytes
     too_large = RequestRefused(
@@ -74,6 +84,10 @@ async def _read(request: web.Request) -> bytes:
         remedy="An operator raises it with KINO_LIMITS__JSON_BYTES.",
         extra={"limit": limit},
     )
+    return await _read_within(request, limit, too_large)
+
+
+async def _read_within(request: web.Request, limit: int, too_large: RequestRefused) -> bytes:
     refuse_encoding(request)
     if (request.content_length or 0) > limit:
         raise too_large
@@ -100,6 +114,16 @@ async def read_model(request: web.Request, model: type[M]) -> M:
         return model.model_validate_json(raw)
     except ValidationError as error:
         raise invalid(error, "The body breaks a rule") from error
+
+
+class _Nothing(Model):
+    """A body that says nothing."""
+
+
+async def read_nothing(request: web.Request) -> None:
+    """Of a route that needs no body: an absent one, or ``{}``. Raises as `read_model` does."""
+    if request.can_read_body:
+        await read_model(request, _Nothing)
 
 
 async def read_value(request: web.Request) -> Any:

@@ -21,6 +21,7 @@ from backend.handlers.comfyui_catalogue import NodeCatalogue
 from backend.handlers.comfyui_sockets import Sockets
 from backend.handlers.comfyui_upstream import Upstream
 from backend.handlers.keys import COMFYUI, PROMPTS
+from backend.handlers.sending import send_object
 
 if TYPE_CHECKING:
     from backend.config import Settings
@@ -75,13 +76,12 @@ async def change_queue(request: web.Request) -> web.Response:
     return web.Response()
 
 
-async def history(request: web.Request) -> web.Response:
+async def history(request: web.Request) -> web.StreamResponse:
     asked = {name: _whole(request, name) for name in ("max_items", "offset")}
     offset = -1 if asked["offset"] is None else asked["offset"]
-    found = request.app[PROMPTS].lists.history(
-        request.match_info.get("prompt_id"), asked["max_items"], offset
-    )
-    return web.json_response(found)
+    prompt_id = request.match_info.get("prompt_id")
+    found = request.app[PROMPTS].lists.history(prompt_id, asked["max_items"], offset)
+    return await send_object(request, found)
 
 
 async def change_history(request: web.Request) -> web.Response:

@@ -6,7 +6,8 @@ Does not know: what the messages say, but for those that the service itself send
 
 Of several clients with one id the newest is heard and spoken to, as with ComfyUI; when it leaves,
 the one before it is again. A client that does not read is dropped when its buffer is full; one
-that reads may be behind for a while, as after a batch of large pictures.
+that reads may be behind for a while, as after a batch of large pictures. One whose network is gone
+is found out by pings.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ import uuid
 from collections import deque
 from collections.abc import Callable
 from contextlib import suppress
+from functools import partial
 from typing import Any, Final
 
 import aiohttp
@@ -32,12 +34,20 @@ BUFFER_BYTES: Final = 8 * 2**20
 MOST_BYTES: Final = 128 * 2**20
 SLOW_S: Final = 10.0
 BUFFER_MESSAGES: Final = 10_000
+PING_S: Final = 120.0
+"""After such silence a client is asked whether it is there, and has half as long to answer, which
+a library does while it reads: a program may be busy with something else for a while."""
+
 _LONGEST_ID: Final = 200
 _LARGEST_SAID: Final = 2**20
 _MOST_SAID: Final = 64
 _PAUSE_S: Final = 0.1
-_PLACE_S: Final = 5.0
+_PLACE_S: Final = 30.0
 _CLOSE_S: Final = 2.0
+_LEFT_S: Final = 60.0
+"""So long ComfyUI's server may take to say that a connection is over. With it it forgets the id,
+whose next connection would never hear a word, had it been made before."""
+
 _log = structlog.get_logger("kino.comfyui")
 
 
@@ -105,11 +115,18 @@ class Client:
 class Session:
     """All connections with one id, and theirs to ComfyUI's server."""
 
-    def __init__(self, sid: str, upstream: Upstream, status: Callable[[], dict[str, Any]]) -> None:
+    def __init__(
+        self,
+        sid: str,
+        upstream: Upstream,
+        status: Callable[[], dict[str, Any]],
+        on_end: Callable[[], None],
+    ) -> None:
         self.sid = sid
         self.clients: list[Client] = []
         self._upstream = upstream
         self._status = status
+        self._on_end = on_end
         self._changed = asyncio.Event()
         self.task = asyncio.create_task(self._run(), name="stock client")
 
@@ -118,8 +135,10 @@ class Session:
         self._changed.set()
 
     def leave(self, client: Client) -> None:
+        was_heard = client is self.clients[-1]
         self.clients.remove(client)
-        self._changed.set()
+        if was_heard:  # the connection of the one that is heard is left alone
+            self._changed.set()
 
     def tell(self, message: str) -> None:
         """Say something of our own to whoever is heard now."""
@@ -127,43 +146,45 @@ class Session:
             self.clients[-1].give(message)
 
     async def _run(self) -> None:
+        """Until nobody is left, and ComfyUI's server has let go of the id."""
         greeted: Client | None = None
-        while True:
-            self._changed.clear()
-            if not self.clients:
-                await self._changed.wait()
-                continue
-            client = self.clients[-1]
-            try:
-                session = await self._upstream.session()
-                url = self._upstream.url("/ws").with_query(clientId=self.sid)
-                async with session.ws_connect(
-                    url, max_msg_size=0, timeout=aiohttp.ClientWSTimeout(ws_close=_CLOSE_S)
-                ) as ws:
-                    greeted = client
-                    client.placed.set()
-                    await self._carry(client, ws)
-            except (KinoError, aiohttp.ClientError, ConnectionError, TimeoutError):
-                if greeted is not client:
-                    client.give(message("status", {**self._status(), "sid": self.sid}))
-                    client.placed.set()
-                    greeted = client
-                with suppress(TimeoutError):
-                    await asyncio.wait_for(self._changed.wait(), _PAUSE_S)
+        try:
+            while self.clients:
+                self._changed.clear()
+                client = self.clients[-1]
+                try:
+                    async with await self._connect() as ws:
+                        greeted = client
+                        client.placed.set()
+                        await self._carry(client, ws)
+                except (KinoError, aiohttp.ClientError, ConnectionError, TimeoutError):
+                    if greeted is not client:
+                        client.give(message("status", {**self._status(), "sid": self.sid}))
+                        client.placed.set()
+                        greeted = client
+                    with suppress(TimeoutError):
+                        await asyncio.wait_for(self._changed.wait(), _PAUSE_S)
+        finally:
+            # in one step with the last look at the clients: who comes now gets another session
+            self._on_end()
+
+    async def _connect(self) -> aiohttp.ClientWebSocketResponse:
+        session = await self._upstream.session()
+        url = self._upstream.url("/ws").with_query(clientId=self.sid)
+        patience = aiohttp.ClientWSTimeout(ws_close=_LEFT_S)
+        return await session.ws_connect(url, max_msg_size=0, timeout=patience)
 
     async def _carry(self, client: Client, ws: aiohttp.ClientWebSocketResponse) -> None:
         """Until the worker goes, or another client is the newest."""
-        tasks = {
-            asyncio.create_task(_hear(ws, client)),
-            asyncio.create_task(_say(client, ws)),
-            asyncio.create_task(self._changed.wait()),
-        }
+        hearing = asyncio.create_task(_hear(ws, client))
+        others = asyncio.create_task(_say(client, ws)), asyncio.create_task(self._changed.wait())
         try:
-            await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+            await asyncio.wait((hearing, *others), return_when=asyncio.FIRST_COMPLETED)
         finally:
-            for task in tasks:
+            for task in others:
                 task.cancel()
-            await asyncio.gather(*tasks, return_exceptions=True)
+            await ws.close()  # whose receiving is cancelled waits for no answer to its goodbye
+            await asyncio.gather(hearing, *others, return_exceptions=True)
 
 
 async def _hear(ws: aiohttp.ClientWebSocketResponse, client: Client) -> None:
@@ -197,13 +218,14 @@ class Sockets:
     async def serve(self, request: web.Request) -> web.StreamResponse:
         """``GET /ws``: until the client leaves, or the service stops."""
         sid = _client_id(request)
-        ws = web.WebSocketResponse(max_msg_size=_LARGEST_SAID)
+        ws = web.WebSocketResponse(max_msg_size=_LARGEST_SAID, heartbeat=PING_S)
         if not ws.can_prepare(request).ok:
             raise refused("/upgrade", "websocket", "this path is a WebSocket")
         client = Client(lambda: _drop(request))
         session = self._sessions.get(sid)
         if session is None:
-            session = self._sessions[sid] = Session(sid, self._upstream, self.status)
+            end = partial(self._sessions.__delitem__, sid)
+            session = self._sessions[sid] = Session(sid, self._upstream, self.status, end)
         session.join(client)
         try:
             # a client that is let in may count on hearing of whatever it posts next
@@ -213,10 +235,6 @@ class Sockets:
             await self._converse(client, ws)
         finally:
             session.leave(client)
-            if not session.clients and self._sessions.get(sid) is session:
-                del self._sessions[sid]
-                session.task.cancel()
-                await asyncio.gather(session.task, return_exceptions=True)
         return ws
 
     async def _converse(self, client: Client, ws: web.WebSocketResponse) -> None:
@@ -243,7 +261,8 @@ class Sockets:
 
     def has(self, client_id: str) -> bool:
         """Whether a client of this id is there."""
-        return client_id in self._sessions
+        session = self._sessions.get(client_id)
+        return session is not None and bool(session.clients)
 
     def changed(self) -> None:
         """The queue changed while there is no worker that would say so."""
@@ -257,6 +276,14 @@ class Sockets:
             with suppress(ConnectionError, TimeoutError):
                 async with asyncio.timeout(_CLOSE_S):
                     await ws.close(code=aiohttp.WSCloseCode.GOING_AWAY)
+        tasks = [session.task for session in self._sessions.values()]
+        for task in tasks:
+            task.cancel()
+        if tasks:
+            _, late = await asyncio.wait(tasks, timeout=_CLOSE_S)
+            for task in late:
+                task.cancel()
+            await asyncio.gather(*late, return_exceptions=True)
 
 
 def _drop(request: web.Request) -> None:

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from backend.config import Limits, Settings
     from backend.services.worker_pool import WorkerPool
 
-CONNECT_S: Final = 5.0
+CONNECT_S: Final = 30.0
 ANSWER_S: Final = 300.0
 """As long may ComfyUI be silent: a running node can hold its process for a while."""
 

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from aiohttp import web
 
-from backend.handlers.keys import CATALOGUE
+from backend.handlers.keys import ACCESS, CATALOGUE
 from backend.handlers.query import Nothing, read_query
 
 if TYPE_CHECKING:
@@ -45,15 +45,18 @@ async def show(request: web.Request) -> web.Response:
     read_query(request, Nothing)
     catalogue = request.app[CATALOGUE]
     return web.Response(
-        text=catalogue.kept("docs", lambda: page(catalogue)),
+        text=catalogue.kept(
+            "docs", lambda: page(catalogue, needs_key=request.app[ACCESS].needs_key)
+        ),
         content_type="text/html",
         headers={"Content-Security-Policy": POLICY},
     )
 
 
-def page(catalogue: Catalogue) -> str:
+def page(catalogue: Catalogue, *, needs_key: bool) -> str:
     """The whole page as HTML."""
     parts = [_operation(catalogue.describe(entry)) for entry in catalogue.entries()]
+    way_out = ' <a href="/signin">Sign out</a>' if needs_key else ""
     names = "".join(
         f'<li><a href="#{escape(name)}">{escape(name)}</a></li>'
         for name in (entry.operation.name for entry in catalogue.entries())
@@ -63,7 +66,7 @@ def page(catalogue: Catalogue) -> str:
         '<meta name="viewport" content="width=device-width,initial-scale=1">'
         f"<style>{STYLE}</style></head><body><h1>Operations</h1>"
         '<p>The same as data: <a href="/v1/operations">/v1/operations</a>, '
-        '<a href="/openapi.json">/openapi.json</a>.</p>'
+        f'<a href="/openapi.json">/openapi.json</a>.{way_out}</p>'
         f"<nav><ul>{names}</ul></nav><main>{''.join(parts)}</main></body></html>"
     )
 

@@ -20,5 +20,8 @@ async def identify(request: web.Request, handler: Handler) -> web.StreamResponse
     """Number the request; every line logged below carries the number."""
     number = "req_" + secrets.token_hex(8)
     request[REQUEST_ID] = number
-    with structlog.contextvars.bound_contextvars(request_id=number):
+    before = structlog.contextvars.bind_contextvars(request_id=number)
+    try:
         return await handler(request)
+    finally:
+        structlog.contextvars.reset_contextvars(**before)

@@ -12,7 +12,7 @@ from backend.handlers import body
 from backend.handlers.content import send
 from backend.handlers.keys import ASSETS, JOBS
 from backend.handlers.operations import present
-from backend.handlers.query import JobFilter, Nothing, Wait, read_metadata, read_query
+from backend.handlers.query import JobFilter, LiveJobs, Nothing, Wait, read_metadata, read_query
 from backend.handlers.shapes import JobChange
 
 
@@ -48,11 +48,26 @@ async def change_job(request: web.Request) -> web.Response:
 
 async def cancel_job(request: web.Request) -> web.Response:
     read_query(request, Nothing)
+    await body.read_nothing(request)
     return present(await request.app[JOBS].cancel(request.match_info["id"]))
+
+
+async def cancel_jobs(request: web.Request) -> web.Response:
+    """Cancel all jobs that fit a filter; how many it were."""
+    asked = read_query(request, LiveJobs)
+    await body.read_nothing(request)
+    told = await request.app[JOBS].cancel_fitting(
+        state=asked.state,
+        operation=asked.operation,
+        batch=asked.batch,
+        metadata=read_metadata(asked.metadata, "/query/metadata"),
+    )
+    return web.json_response(told)
 
 
 async def retry_job(request: web.Request) -> web.Response:
     read_query(request, Nothing)
+    await body.read_nothing(request)
     return present(await request.app[JOBS].retry(request.match_info["id"]), 202)
 
 
@@ -74,7 +89,8 @@ def routes() -> list[web.RouteDef]:
         web.get("/v1/jobs/{id}", show_job),
         web.patch("/v1/jobs/{id}", change_job, expect_handler=body.continue_later),
         web.delete("/v1/jobs/{id}", delete_job),
-        web.post("/v1/jobs/{id}/cancel", cancel_job),
-        web.post("/v1/jobs/{id}/retry", retry_job),
+        web.post("/v1/jobs/cancel", cancel_jobs, expect_handler=body.continue_later),
+        web.post("/v1/jobs/{id}/cancel", cancel_job, expect_handler=body.continue_later),
+        web.post("/v1/jobs/{id}/retry", retry_job, expect_handler=body.continue_later),
         web.get("/v1/jobs/{id}/outputs/{name}", fetch_output),
     ]

@@ -28,10 +28,13 @@ if TYPE_CHECKING:
     from backend.services.prompts import Prompts
     from backend.services.registry import Registry
     from backend.services.runner import Runner
+    from backend.services.sessions import Sessions
     from backend.services.worker_pool import WorkerPool
     from backend.services.workflow_templates import Templates
     from backend.services.workflows import Workflows
+    from backend.services.wrong_keys import WrongKeys
 
+SESSIONS: Final[web.AppKey[Sessions]] = web.AppKey("sessions")
 SETTINGS: Final[web.AppKey[Settings]] = web.AppKey("settings")
 ACCESS: Final[web.AppKey[Access]] = web.AppKey("access")
 ASSETS: Final[web.AppKey[Assets]] = web.AppKey("assets")
@@ -51,6 +54,7 @@ RUNNER: Final[web.AppKey[Runner]] = web.AppKey("runner")
 TEMPLATES: Final[web.AppKey[Templates]] = web.AppKey("templates")
 WORKERS: Final[web.AppKey[WorkerPool]] = web.AppKey("workers")
 WORKFLOWS: Final[web.AppKey[Workflows]] = web.AppKey("workflows")
+WRONG_KEYS: Final[web.AppKey[WrongKeys]] = web.AppKey("wrong_keys")
 STOPPING: Final[web.AppKey[asyncio.Event]] = web.AppKey("stopping")
 """Set when the service has been told to stop; running jobs and open requests may still end."""
 

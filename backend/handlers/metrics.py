@@ -8,11 +8,11 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Iterator, Mapping
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, Literal
 
 from aiohttp import web
 from prometheus_client import CollectorRegistry, Histogram, generate_latest
-from prometheus_client.core import GaugeMetricFamily
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
 from prometheus_client.exposition import CONTENT_TYPE_PLAIN_0_0_4
 from prometheus_client.registry import Collector
 
@@ -23,11 +23,13 @@ if TYPE_CHECKING:
     from prometheus_client.metrics_core import Metric
 
 NO_ROUTE: Final = "none"
-Figures = Mapping[str, float]
+Kind = Literal["gauge", "counter"]
+Labels = tuple[str, ...]
+Figures = Mapping[Labels, float]
 
 
 class Metrics:
-    """The figures of one application. Each source gives ``{label value: figure}`` when asked."""
+    """The figures of one application. Each source gives ``{label values: figure}`` when asked."""
 
     def __init__(self) -> None:
         self.registry = CollectorRegistry(auto_describe=False)
@@ -38,22 +40,33 @@ class Metrics:
             registry=self.registry,
         )
 
-    def add(self, name: str, words: str, label: str, source: Callable[[], Figures]) -> None:
-        """Show what *source* says at each scrape."""
-        self.registry.register(_Asked(name, words, label, source))
+    def add(
+        self,
+        name: str,
+        words: str,
+        labels: Labels,
+        source: Callable[[], Figures],
+        kind: Kind = "gauge",
+    ) -> None:
+        """Show what *source* says at each scrape; a counter's name ends in ``_total``."""
+        self.registry.register(_Asked(name, words, labels, source, kind))
 
     def text(self) -> bytes:
         return generate_latest(self.registry)
 
 
 class _Asked(Collector):
-    def __init__(self, name: str, words: str, label: str, source: Callable[[], Figures]) -> None:
-        self._name, self._words, self._label, self._source = name, words, label, source
+    def __init__(
+        self, name: str, words: str, labels: Labels, source: Callable[[], Figures], kind: Kind
+    ) -> None:
+        self._name, self._words, self._labels = name, words, labels
+        self._source, self._kind = source, kind
 
     def collect(self) -> Iterator[Metric]:
-        family = GaugeMetricFamily(self._name, self._words, labels=[self._label])
-        for value, figure in sorted(self._source().items()):
-            family.add_metric([value], figure)
+        make = CounterMetricFamily if self._kind == "counter" else GaugeMetricFamily
+        family = make(self._name, self._words, labels=self._labels)
+        for values, figure in sorted(self._source().items()):
+            family.add_metric(values, figure)
         yield family
 
 

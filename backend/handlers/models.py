@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from aiohttp import web
 
+from backend.handlers import body
 from backend.handlers.keys import MODELS
 from backend.handlers.query import ModelFilter, Nothing, Wait, read_query
 from backend.services.model_listing import Question
@@ -28,6 +29,7 @@ async def show_model(request: web.Request) -> web.Response:
 async def hash_model(request: web.Request) -> web.Response:
     """200 with the hash if it is known within ``wait`` seconds, else 202 with how far it is."""
     wait = read_query(request, Wait).wait
+    await body.read_nothing(request)
     state = await request.app[MODELS].hash(*_place(request), wait)
     return web.json_response(state, status=200 if state["state"] in ("done", "failed") else 202)
 
@@ -47,6 +49,6 @@ def routes() -> list[web.RouteDef]:
     return [
         web.get("/v1/models", list_models),
         web.get(one, show_model),
-        web.post(f"{one}/hash", hash_model),
+        web.post(f"{one}/hash", hash_model, expect_handler=body.continue_later),
         web.delete(f"{one}/hash", cancel_hash),
     ]

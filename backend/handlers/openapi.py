@@ -12,6 +12,7 @@ from aiohttp import web
 from pydantic import TypeAdapter
 
 from backend.handlers import shapes
+from backend.handlers.access import COOKIE, OPEN
 from backend.handlers.keys import ACCESS, CATALOGUE
 from backend.handlers.paths import BINARY, FIXED, Path
 from backend.handlers.query import Nothing, Query, Run, Submission, read_query
@@ -55,11 +56,14 @@ def document(catalogue: Catalogue, *, needs_key: bool) -> Schema:
         "paths": paths,
         "components": {
             "schemas": components,
-            "securitySchemes": {"key": {"type": "http", "scheme": "bearer"}},
+            "securitySchemes": {
+                "key": {"type": "http", "scheme": "bearer"},
+                "session": {"type": "apiKey", "in": "cookie", "name": COOKIE},
+            },
         },
     }
     if needs_key:
-        made["security"] = [{"key": []}]
+        made["security"] = [{"key": []}, {"session": []}]
     return made
 
 
@@ -134,6 +138,8 @@ def _fixed(path: Path) -> Schema:
         + (_parameters(path.headers, "header") if path.headers else []),
         "responses": {str(path.status): _answer(path), **_problems(*path.problems)},
     }
+    if (path.method.upper(), path.template) in OPEN:
+        made["security"] = []
     if path.body:
         made["requestBody"] = {"required": True, "content": path.body}
     return made

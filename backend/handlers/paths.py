@@ -13,12 +13,14 @@ from typing import Any, Final
 from pydantic import BaseModel
 
 from backend.handlers import shapes
+from backend.handlers.body import FORM, JSON
 from backend.handlers.query import (
     After,
     AssetFilter,
     Cursor,
     FileName,
     JobFilter,
+    LiveJobs,
     ModelFilter,
     Nothing,
     Query,
@@ -27,6 +29,7 @@ from backend.handlers.query import (
     Storing,
     Version,
     Wait,
+    Wanted,
 )
 from backend.services.sweeps import BatchRequest
 
@@ -45,6 +48,9 @@ UPLOAD: Final[dict[str, Any]] = {
 BATCH: Final[dict[str, Any]] = {"application/json": {"schema": BatchRequest.model_json_schema()}}
 CHANGE: Final[dict[str, Any]] = {
     "application/json": {"schema": {"$ref": "#/components/schemas/JobChange"}}
+}
+SIGN_IN: Final[dict[str, Any]] = {
+    media_type: {"schema": {"$ref": "#/components/schemas/SignIn"}} for media_type in (JSON, FORM)
 }
 MESSAGE: Final[dict[str, Any]] = {"application/json": {"schema": {"type": "object"}}}
 
@@ -83,6 +89,9 @@ _OPERATIONS: Final = "/v1/operations"
 _MODEL: Final = "/v1/models/{kind}/{name}"
 _WORKFLOW: Final = "/v1/workflows/{name}"
 
+_UNREAD: Final = (400, 408, 413, 415, 422)
+"""What a body is refused with, where none is asked for."""
+
 FIXED: Final = (
     Path("get", _OPERATIONS, "list_operations", "Every operation.", "All operations.",
          shapes.OperationList),
@@ -96,9 +105,12 @@ FIXED: Final = (
          shapes.Job, problems=(400, 404, 408, 409, 413, 415, 422), body=CHANGE),
     Path("delete", _JOB, "delete_job", "Forget a job that has ended.", "Deleted.",
          status=204, problems=(404, 409)),
-    Path("post", _JOB + "/cancel", "cancel_job", "Ask a job to stop.", "The job.", shapes.Job),
+    Path("post", _JOB + "/cancel", "cancel_job", "Ask a job to stop.", "The job.", shapes.Job,
+         problems=(404, *_UNREAD)),
+    Path("post", "/v1/jobs/cancel", "cancel_jobs", "Cancel all jobs that fit a filter.",
+         "How many.", shapes.Cancelled, query=LiveJobs, problems=(400, 408, 413, 415, 422)),
     Path("post", _JOB + "/retry", "retry_job", "Run a job that failed once more.", "The job.",
-         shapes.Job, status=202, problems=(404, 409)),
+         shapes.Job, status=202, problems=(404, 409, *_UNREAD)),
     Path("get", _JOB + "/events", "follow_job", "The job's events, replayed and live.",
          "Server-sent events; with Upgrade: websocket the same events, each as one JSON text.",
          media_type="text/event-stream", query=After, headers=Resume, problems=(404, 422)),
@@ -115,16 +127,16 @@ FIXED: Final = (
     Path("get", _BATCH, "get_batch", "One batch: its counts and how far it is.", "The batch.",
          shapes.Batch),
     Path("post", _BATCH + "/cancel", "cancel_batch", "Cancel all jobs of a batch.", "The batch.",
-         shapes.Batch),
+         shapes.Batch, problems=(404, *_UNREAD)),
     Path("get", _BATCH + "/events", "follow_batch", "The batch's events, replayed and live.",
          "Server-sent events; with Upgrade: websocket the same events, each as one JSON text.",
          media_type="text/event-stream", query=After, headers=Resume, problems=(404, 422)),
     Path("get", "/v1/queue", "get_queue", "Whether the queue is paused.", "The queue.",
          shapes.QueueState, problems=()),
     Path("post", "/v1/queue/pause", "pause_queue", "Begin no more jobs.", "The queue.",
-         shapes.QueueState, problems=()),
+         shapes.QueueState, problems=_UNREAD),
     Path("post", "/v1/queue/resume", "resume_queue", "Begin jobs again.", "The queue.",
-         shapes.QueueState, problems=()),
+         shapes.QueueState, problems=_UNREAD),
     Path("post", "/v1/assets", "upload_asset", "Upload one file.", "The asset.", shapes.Asset,
          status=201, query=FileName, problems=(400, 408, 413, 415, 422, 507), body=UPLOAD),
     Path("get", "/v1/assets", "list_assets", "Assets, newest first.", "A page of assets.",
@@ -156,7 +168,7 @@ FIXED: Final = (
          "The model.", shapes.ModelDetails, problems=(404, 504)),
     Path("post", _MODEL + "/hash", "hash_model", "Work out the SHA-256 of a model file.",
          "The hash; 202 if it takes longer.", shapes.ModelHash, query=Wait,
-         problems=(404, 422, 429, 504)),
+         problems=(404, 429, 504, *_UNREAD)),
     Path("delete", _MODEL + "/hash", "cancel_hash", "Stop working out a SHA-256.", "Stopped.",
          status=204, problems=(404, 504)),
     Path("get", "/v1/plugins", "list_plugins", "Every plugin, and why any is absent.",
@@ -177,6 +189,18 @@ FIXED: Final = (
          shapes.Report, problems=(400, 415), body=MESSAGE),
     Path("get", "/openapi.json", "openapi", "This document.", "OpenAPI 3.1.",
          shapes.Report, problems=()),
+    Path("get", "/v1/session", "get_session", "Which key the caller has shown.", "The session.",
+         shapes.Session, problems=(401,)),
+    Path("post", "/v1/session", "sign_in",
+         "Sign a browser in with a key: a cookie stands for it from now on.",
+         "Signed in; a form of a page is led on by 303 instead.", shapes.Session, status=201,
+         problems=(400, 401, 403, 408, 409, 413, 415, 422, 429), body=SIGN_IN),
+    Path("delete", "/v1/session", "end_session", "Sign out.", "Signed out.", status=204,
+         problems=(403,)),
+    Path("get", "/signin", "sign_in_page", "The page to sign in and out on.", "A page.",
+         media_type="text/html", query=Wanted, problems=(422,)),
+    Path("post", "/signout", "sign_out", "Sign out, as a form does.", "Signed out.", status=303,
+         problems=(403,)),
     Path("get", "/docs", "docs", "The operations as a page.", "A page.",
          media_type="text/html", problems=()),
     Path("get", "/", "welcome", "Where things are.", "Links.", shapes.Report, problems=()),

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from aiohttp import web
 
+from backend.handlers import body
 from backend.handlers.keys import PAUSE
 from backend.handlers.query import Nothing, read_query
 
@@ -20,12 +21,14 @@ async def show_queue(request: web.Request) -> web.Response:
 async def pause_queue(request: web.Request) -> web.Response:
     """Begin no more jobs; those that run go on, and new ones are accepted."""
     read_query(request, Nothing)
+    await body.read_nothing(request)
     await request.app[PAUSE].begin()
     return web.json_response(request.app[PAUSE].as_json())
 
 
 async def resume_queue(request: web.Request) -> web.Response:
     read_query(request, Nothing)
+    await body.read_nothing(request)
     await request.app[PAUSE].end()
     return web.json_response(request.app[PAUSE].as_json())
 
@@ -33,6 +36,6 @@ async def resume_queue(request: web.Request) -> web.Response:
 def routes() -> list[web.RouteDef]:
     return [
         web.get("/v1/queue", show_queue),
-        web.post("/v1/queue/pause", pause_queue),
-        web.post("/v1/queue/resume", resume_queue),
+        web.post("/v1/queue/pause", pause_queue, expect_handler=body.continue_later),
+        web.post("/v1/queue/resume", resume_queue, expect_handler=body.continue_later),
     ]

@@ -103,6 +103,21 @@ class JobFilter(Cursor):
     )
 
 
+class LiveJobs(Query):
+    """Which jobs are cancelled together."""
+
+    state: Literal["queued", "running"] | None = Field(
+        None, description="Only jobs in this state; both by default."
+    )
+    operation: Annotated[str, MaxLen(200)] | None = Field(
+        None, description="Only jobs of this operation."
+    )
+    batch: Annotated[str, MaxLen(200)] | None = Field(None, description="Only jobs of this batch.")
+    metadata: Annotated[str, MaxLen(METADATA_BYTES)] | None = Field(
+        None, description="Only jobs whose metadata hold all pairs of this JSON object."
+    )
+
+
 class AssetFilter(Cursor):
     kind: Annotated[str, MaxLen(40)] | None = Field(None, description="Only assets of this kind.")
 
@@ -156,6 +171,10 @@ class Storing(Query):
 
 class FileName(Query):
     file_name: str | None = Field(None, description="The file's name; a label, never a path.")
+
+
+class Wanted(Query):
+    next: str = Field("", description="Where signing in leads to: a path of this service.")
 
 
 Q = TypeVar("Q", bound=Query)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal
 
-from annotated_types import Ge, Le
+from annotated_types import Ge, Le, MaxLen, MinLen
 from pydantic import BaseModel, ConfigDict, Field
 
 from backend.handlers.query import JobState
@@ -125,6 +125,14 @@ class Batch(Shape):
     created: str
     finished: str | None
     links: dict[str, str]
+
+
+class Cancelled(Shape):
+    """What became of the jobs that were to be cancelled."""
+
+    cancelled: int = Field(description="Jobs that have ended so.")
+    stopping: int = Field(description="Jobs that run, and end within the grace.")
+    ended: int = Field(description="Jobs that ended by themselves before it was their turn.")
 
 
 class BatchPage(Shape):
@@ -312,8 +320,25 @@ class Report(Shape):
     """A report about the service."""
 
 
+class SignIn(Model):
+    """What signs a browser in."""
+
+    key: Annotated[str, MinLen(1), MaxLen(1024)] = Field(description="An API key.")
+    next: str = Field("", description="Where a form leads to: a path of this service.")
+
+
+class Session(Shape):
+    """Who the caller is."""
+
+    needs_key: bool = Field(description="Whether this service asks for a key at all.")
+    key_name: str | None = Field(description="The name of the key that was shown.")
+    expires: str | None = Field(description="When the session ends by itself; null for a key.")
+
+
 PUBLISHED = (
-    Problem, Media, Asset, Job, JobPage, JobChange, Batch, BatchPage, QueueState, AssetPage,
+    Problem, SignIn, Session, Media, Asset, Job, JobPage, JobChange, Cancelled, Batch, BatchPage,
+    QueueState,
+    AssetPage,
     OperationDescription, OperationList,
     WorkflowList, Workflow, ResolvedWorkflow, ModelPage, ModelDetails, ModelHash,
     ProblemKind, ProblemList, Report,

@@ -17,7 +17,16 @@ import psutil
 from aiohttp import web
 
 from backend.errors import ComfyUIIncompatible, OperationUnavailable
-from backend.handlers.keys import JOBS, MODELS, PAUSE, PLUGINS, SETTINGS, STOPPING, WORKERS
+from backend.handlers.keys import (
+    JOBS,
+    MODELS,
+    PAUSE,
+    PLUGINS,
+    REGISTRY,
+    SETTINGS,
+    STOPPING,
+    WORKERS,
+)
 from backend.handlers.query import Nothing, read_query
 
 LINKS: Final = {
@@ -68,6 +77,11 @@ async def ready(request: web.Request) -> web.Response:
         "state": "ready" if engine["state"] in ("ready", "off") else "degraded",
         "workers": pool.as_json(),
         "comfyui": {key: engine[key] for key in shown if key in engine},
+        "unavailable": {
+            entry.operation.name: entry.unavailable.as_json()
+            for entry in app[REGISTRY].all()
+            if entry.unavailable is not None
+        },
     }
     if app[STOPPING].is_set():
         report["state"] = "stopping"

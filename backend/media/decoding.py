@@ -9,7 +9,6 @@ Whatever a file claims, it is decoded in full and written anew; metadata stays b
 
 from __future__ import annotations
 
-import io
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -17,9 +16,9 @@ from pathlib import Path
 from typing import Final, Literal
 
 from backend.errors import AssetRejected, AssetTooLarge
-from backend.media import codecs
+from backend.media import codecs, smf
 from backend.media.automation import Automation, NotAutomation
-from backend.media.midi import Midi, NotMidi
+from backend.media.midi import Midi, duration_of
 from backend.media.reference import MediaValue
 
 ACCEPTED: Final = (
@@ -130,23 +129,18 @@ def _video(path: Path, folder: Path, limits: Limits) -> MediaValue:
 
 
 def _midi(path: Path, folder: Path, limits: Limits) -> MediaValue:
-    import mido
-
     if path.stat().st_size > MIDI_BYTES:
         raise _too_large(f"a MIDI file may have {MIDI_BYTES} bytes", "midi_bytes")
-    data = path.read_bytes()
     try:
-        midi = Midi.from_bytes(data)
-        if midi.events > MIDI_EVENTS:
+        file = smf.read(path.read_bytes())
+        if sum(map(len, file.tracks)) > MIDI_EVENTS:
             raise _too_large(f"a MIDI file may have {MIDI_EVENTS} events", "midi_events")
-        if midi.duration_s > MIDI_SECONDS:
+        if duration_of(file) > MIDI_SECONDS:
             raise _too_large(f"a MIDI file may last {MIDI_SECONDS:g} s", "midi_seconds")
-        rewritten = io.BytesIO()
-        mido.MidiFile(file=io.BytesIO(data)).save(file=rewritten)
-        return Midi.from_bytes(rewritten.getvalue())
-    except NotMidi as error:
+    except smf.NotMidi as error:
         told = f"the MIDI file was not accepted: {error}"
-        raise AssetRejected(told, rule="damaged") from error
+        raise AssetRejected(told, rule=error.rule) from error
+    return Midi(smf.write(file))
 
 
 def _automation(path: Path, folder: Path, limits: Limits) -> MediaValue:

@@ -1,37 +1,38 @@
 """MIDI: a Standard MIDI File and its notes in seconds.
 
-Knows: notes, tempo changes, and the file's own bytes.
-Does not know: instruments and sound.
+Knows: notes, and the file's own bytes.
+Does not know: how these are read (``smf``, ``tempo``), instruments and sound.
 """
 
 from __future__ import annotations
 
-import io
 from collections import defaultdict, deque
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, ClassVar, Final, Self
+from typing import ClassVar, Final, Self
 
+from backend.media import smf
 from backend.media.reference import MediaValue
+from backend.media.smf import Smf
+from backend.media.tempo import TempoMap
 
-_DEFAULT_TEMPO: Final = 500_000
-"""Microseconds a quarter note until the file says otherwise: 120 beats a minute."""
-
-
-class NotMidi(ValueError):
-    """The bytes are not a Standard MIDI File that can be read; the text says why."""
+NOTE_OFF: Final = 0x80
+NOTE_ON: Final = 0x90
 
 
 @dataclass(frozen=True, slots=True)
 class Note:
-    """One note. ``pitch`` and ``velocity`` 0..127, ``channel`` 0..15."""
+    """One note. ``pitch`` and ``velocity`` 0..127, ``channel`` 0..15, ``track`` from 0."""
 
     start_s: float
     end_s: float
     pitch: int
     velocity: int
     channel: int
+    track: int = 0
+    released: bool = True
+    """Whether the file ends it; one that hangs ends with the file."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,8 +44,8 @@ class Midi(MediaValue):
 
     @classmethod
     def from_bytes(cls, data: bytes) -> Self:
-        """Raises `NotMidi` for anything but a whole file of type 0 or 1."""
-        _parse(data)
+        """Raises `smf.NotMidi` for anything but a whole file of type 0 or 1."""
+        TempoMap(smf.read(data))
         return cls(data)
 
     @classmethod
@@ -54,61 +55,51 @@ class Midi(MediaValue):
     @property
     def notes(self) -> tuple[Note, ...]:
         """All notes by their start; one that is never released ends with the file."""
-        sounding: dict[tuple[int, int], deque[tuple[float, int]]] = defaultdict(deque)
-        notes: list[Note] = []
-        now = 0.0
-        for now, message in _timed(_parse(self.data)):
-            if message.type not in ("note_on", "note_off"):
-                continue
-            key = (message.channel, message.note)
-            if message.type == "note_on" and message.velocity > 0:
-                sounding[key].append((now, message.velocity))
-            elif sounding[key]:
-                start, velocity = sounding[key].popleft()
-                notes.append(Note(start, now, message.note, velocity, message.channel))
-        for (channel, pitch), open_notes in sounding.items():
-            notes += [Note(start, now, pitch, v, channel) for start, v in open_notes]
-        return tuple(sorted(notes, key=lambda note: (note.start_s, note.channel, note.pitch)))
+        return notes_of(smf.read(self.data))
 
     @property
     def duration_s(self) -> float:
         """Time of the last event, in seconds."""
-        return max((time for time, _ in _timed(_parse(self.data))), default=0.0)
-
-    @property
-    def events(self) -> int:
-        """How many events the file holds, in all tracks."""
-        return sum(len(track) for track in _parse(self.data).tracks)
+        return duration_of(smf.read(self.data))
 
     def save(self, path: Path) -> None:
         with path.open("xb") as file:
             file.write(self.data)
 
 
-def _parse(data: bytes) -> Any:
-    """mido's view of the file. Raises `NotMidi`."""
-    import mido
-
-    if data[:4] != b"MThd":
-        raise NotMidi("there is no MIDI header")
-    if len(data) >= 14 and data[12] & 0x80:
-        raise NotMidi("time in film frames (SMPTE) is not supported; ticks a quarter note are")
-    try:
-        parsed = mido.MidiFile(file=io.BytesIO(data))
-    except (OSError, EOFError, ValueError, LookupError, TypeError, mido.KeySignatureError) as error:
-        raise NotMidi("the MIDI file is damaged or cut") from error
-    if parsed.type not in (0, 1) or parsed.ticks_per_beat <= 0:
-        raise NotMidi("only MIDI files of type 0 and 1 are supported")
-    return parsed
+def duration_of(file: Smf) -> float:
+    """Time of the last event, in seconds."""
+    return TempoMap(file).seconds(last_tick(file))
 
 
-def _timed(parsed: Any) -> Iterator[tuple[float, Any]]:
-    """Every event of all tracks with its time in seconds."""
-    import mido
+def last_tick(file: Smf) -> int:
+    """When the longest track ends."""
+    return max(track[-1].tick for track in file.tracks)
 
-    tempo, now = _DEFAULT_TEMPO, 0.0
-    for message in mido.merge_tracks(parsed.tracks):
-        now += mido.tick2second(message.time, parsed.ticks_per_beat, tempo)
-        if message.type == "set_tempo":
-            tempo = message.tempo
-        yield now, message
+
+def notes_of(file: Smf) -> tuple[Note, ...]:
+    """All notes by their start. Of several of one pitch the first to sound is the first to end."""
+    seconds = TempoMap(file).seconds
+    end_s = seconds(last_tick(file))
+    notes: list[Note] = []
+    for number, track in enumerate(file.tracks):
+        sounding: dict[tuple[int, int], deque[tuple[float, int]]] = defaultdict(deque)
+        for tick, channel, pitch, velocity in _keys(track):
+            if velocity:
+                sounding[channel, pitch].append((seconds(tick), velocity))
+            elif sounding[channel, pitch]:
+                start_s, struck = sounding[channel, pitch].popleft()
+                notes.append(Note(start_s, seconds(tick), pitch, struck, channel, number))
+        for (channel, pitch), held in sounding.items():
+            notes += [Note(at, end_s, pitch, v, channel, number, released=False) for at, v in held]
+    return tuple(sorted(notes, key=lambda note: (note.start_s, note.channel, note.pitch)))
+
+
+def _keys(track: smf.Track) -> Iterator[tuple[int, int, int, int]]:
+    """Tick, channel, pitch and velocity of each key; the velocity of one let go is 0."""
+    for tick, status, data in track:
+        kind = status & 0xF0
+        if kind == NOTE_ON:
+            yield tick, status & 0x0F, data[0], data[1]
+        elif kind == NOTE_OFF:
+            yield tick, status & 0x0F, data[0], 0

@@ -25,6 +25,9 @@ SUFFIXES: Final = (".safetensors", ".sft")
 WITHOUT_CODE: Final = (*SUFFIXES, ".gguf")
 """Suffixes of files that hold numbers and nothing else. All the others may be pickles."""
 
+PICKLES: Final = (".ckpt", ".pt", ".pt2", ".pth", ".bin", ".pkl")
+"""Suffixes of those that ComfyUI lists as models."""
+
 UPSCALERS: Final = (".pth", ".pt")
 """Suffixes that an upscaler may have besides: ComfyUI's loader reads such a file with torch's
 ``weights_only``, which takes tensors and plain containers, and nothing that is code."""

@@ -160,15 +160,15 @@ def find_received(ledger: Ledger, reference: str) -> list[Asset]:
     return find(ledger, reference) or (find(ledger, rows[0]["reference"]) if rows else [])
 
 
-def find(ledger: Ledger, reference: str) -> list[Asset]:
-    """The asset of an id, or all of a content reference, newest first.
+def find(ledger: Ledger, reference: str, most: int = -1) -> list[Asset]:
+    """The asset of an id, or all of a content reference (at *most* so many), newest first.
 
     Plain files come last: a sound that was saved as 32-bit float WAV has the bytes of the sound
     itself, and is still one.
     """
     column = "reference" if reference.startswith("blake3:") else "id"
-    sql = f"SELECT * FROM asset WHERE {column} = ? ORDER BY kind = 'file', id DESC"
-    rows = ledger.read(sql, reference)
+    sql = f"SELECT * FROM asset WHERE {column} = ? ORDER BY kind = 'file', id DESC LIMIT ?"
+    rows = ledger.read(sql, reference, most)
     return [_asset(row) for row in rows]
 
 

@@ -54,14 +54,16 @@ class Attachments:
         return sum(map(len, self._followers.values()))
 
     async def attach(self, follower: Job) -> None:
-        """Let a job that was written just now follow its leader, or end with it if that has."""
-        assert follower.leader is not None
-        known = self._followers.setdefault(follower.leader, [])
-        if follower.id not in known:  # the reconciler may have read it from the ledger already
-            known.append(follower.id)
-        leader = self._read(follower.leader)
+        """Let a job that was written follow its leader, or end with it if that has."""
+        now = self._read(follower.id)
+        if now is None or not now.follows or now.leader is None:
+            return  # it was put in another's place, or ended, since it was written
+        known = self._followers.setdefault(now.leader, [])
+        if now.id not in known:  # the reconciler may have read it from the ledger already
+            known.append(now.id)
+        leader = self._read(now.leader)
         if leader is None or leader.has_ended:
-            await self._settle(follower.leader)
+            await self._settle(now.leader)
             return
         await self.raise_to(leader, follower.priority)
         execution = self._runner.running(leader.id)
@@ -103,10 +105,10 @@ class Attachments:
         del self._followers[leader.id]
         if followers[1:]:
             self._followers[heir.id] = followers[1:]
-        self._runner.bequeath(execution, heir)
+        await self._runner.bequeath(execution, heir)
         if await self._sharing.hand_over(leader, heir.id, execution):
             return True
-        self._runner.bequeath(execution, leader)  # it has ended in this very moment
+        await self._runner.bequeath(execution, leader)  # it has ended in this very moment
         self._followers.pop(heir.id, None)
         self._followers[leader.id] = followers
         await self._settle_if_ended(leader.id)
@@ -180,7 +182,7 @@ class Attachments:
         job = self._read(leader)
         if job is not None and job.state == "succeeded":
             result = job.result or {}
-            await asyncio.gather(
+            settled = await asyncio.gather(
                 *(
                     self._sharing.succeed(each, leader, results.readdressed(result, each))
                     for each in followers
@@ -188,23 +190,36 @@ class Attachments:
             )
         elif job is not None and job.state == "failed":
             error = job.error or {}
-            await asyncio.gather(*(self._sharing.fail(each, leader, error) for each in followers))
+            settled = await asyncio.gather(
+                *(self._sharing.fail(each, leader, error) for each in followers)
+            )
         else:
-            await self._promote(leader, followers)
+            settled = await self._promote(leader, followers)
+        for each, is_settled in zip(followers, settled, strict=True):
+            moved = None if is_settled else self._read(each)
+            if moved is not None and moved.leader != leader:
+                await self.attach(moved)  # it had come to follow another one meanwhile
 
-    async def _promote(self, leader: str, followers: list[str]) -> None:
-        """Give the work of a leader that was cancelled, or is gone, to the oldest follower."""
-        for number, heir in enumerate(followers):
-            if await self._sharing.promote(heir, leader):
-                self._followers[heir] = followers[number + 1 :]
-                job = self._read(heir)
-                if job is not None and job.state == "queued":
-                    await self._queue.enqueue(
-                        *(job.id, job.capability, self.priority(job)),
-                        since=job.since,
-                        model=job.model,
-                    )
-                return
+    async def _promote(self, leader: str, followers: list[str]) -> list[bool]:
+        """Give the work of a leader that was cancelled, or is gone, to the oldest follower; for
+        each whether it was still one."""
+        for heir in followers:
+            others = await self._sharing.promote(heir, leader)
+            if others is None:
+                continue
+            for each in others:  # those too that came to the leader while this was written
+                self._forget(leader, each)
+            known = self._followers.setdefault(heir, [])
+            known += [each for each in others if each not in known]
+            job = self._read(heir)
+            if job is not None and job.state == "queued":
+                await self._queue.enqueue(
+                    *(job.id, job.capability, self.priority(job)),
+                    since=job.since,
+                    model=job.model,
+                )
+            return [each == heir or each in others for each in followers]
+        return [False] * len(followers)
 
     def _forget(self, leader: str, follower: str) -> None:
         followers = self._followers.get(leader, [])

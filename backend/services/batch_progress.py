@@ -14,7 +14,6 @@ import asyncio
 import time
 from collections import Counter
 from collections.abc import Coroutine, Iterable, Mapping
-from dataclasses import dataclass, field
 from typing import Any, Final
 
 import structlog
@@ -26,30 +25,46 @@ from backend.services.job import ENDED, State
 from backend.services.ledger import Ledger, Statement
 
 STATES: Final[tuple[State, ...]] = ("queued", "running", "succeeded", "failed", "cancelled")
+_END_S: Final = 5.0
 
 _log = structlog.get_logger("kino.jobs")
 
 
-@dataclass(slots=True)
 class _Live:
-    """A batch that has not ended: the states of its jobs, and how far those that run are."""
+    """A batch that has not ended: the states of its *count* jobs, and how far those that run are.
+    Added up as they change: each job of a large batch tells of itself many times."""
 
-    count: int
-    states: dict[str, str] = field(default_factory=dict)
-    fractions: dict[str, float] = field(default_factory=dict)
-    ending: bool = False
+    def __init__(self, count: int, states: Mapping[str, str]) -> None:
+        self.states = dict(states)
+        self.ending = False
+        self._count = count
+        self._tally = Counter(self.states.values())
+        self._fractions: dict[str, float] = {}
+        self._begun = 0.0  # their sum
+
+    def become(self, job_id: str, state: str) -> None:
+        self._tally[self.states[job_id]] -= 1
+        self._tally[state] += 1
+        self.states[job_id] = state
+        self._begun -= self._fractions.pop(job_id, 0.0)
+
+    def reach(self, job_id: str, fraction: float) -> None:
+        self._begun += fraction - self._fractions.get(job_id, 0.0)
+        self._fractions[job_id] = fraction
 
     def counts(self) -> dict[str, int]:
-        return dict.fromkeys(STATES, 0) | Counter(self.states.values())
+        return {state: self._tally[state] for state in STATES}
 
     @property
     def is_over(self) -> bool:
-        return all(state in ENDED for state in self.states.values())
+        return not self._left
 
     def fraction(self) -> float:
-        live = sum(state not in ENDED for state in self.states.values())
-        done = self.count - live + sum(self.fractions.values())
-        return round(done / self.count, 4)
+        return round((self._count - self._left + self._begun) / self._count, 4)
+
+    @property
+    def _left(self) -> int:
+        return sum(self._tally[state] for state in STATES if state not in ENDED)
 
 
 class BatchProgress:
@@ -88,6 +103,19 @@ class BatchProgress:
         for job_id in live.states if live else ():
             self._of.pop(job_id, None)
 
+    def end_if_over(self, batch_id: str) -> None:
+        """Begin to write the end of a batch whose jobs have all ended, unless that has begun."""
+        live = self._live.get(batch_id)
+        if live is not None and live.is_over and not live.ending:
+            live.ending = True
+            self._begin(self._end(batch_id))
+
+    async def settled(self, batch_id: str) -> None:
+        """Return when the end of a batch whose jobs have all ended is kept; at once for others."""
+        live = self._live.get(batch_id)
+        if live is not None and live.ending:
+            await self._events.ended(batch_id, _END_S)
+
     def fraction(self, batch_id: str) -> float:
         """How much of a batch is done, 0 to 1."""
         live = self._live.get(batch_id)
@@ -110,23 +138,20 @@ class BatchProgress:
             return
         live = self._live[batch_id]
         if event.type == "progress":
-            live.fractions[event.job_id] = float(event.data["fraction"])
+            live.reach(event.job_id, float(event.data["fraction"]))
         elif event.type in _BECOMES:
-            live.states[event.job_id] = _BECOMES[event.type]
-            live.fractions.pop(event.job_id, None)
+            live.become(event.job_id, _BECOMES[event.type])
         else:
             return
         told = {"fraction": live.fraction(), "counts": live.counts()}
         self._events.publish(batch_id, "progress", told)
-        if live.is_over and not live.ending:
-            live.ending = True
-            self._begin(self._end(batch_id))
+        self.end_if_over(batch_id)
 
     def _begin(self, work: Coroutine[Any, Any, None]) -> None:
         async def logged() -> None:
             try:
                 await work
-            except KinoError as error:  # its end is found at the next start
+            except KinoError as error:  # its end is found when somebody asks, or at the next start
                 _log.error("a batch cannot be kept", error=error.detail)
 
         task = asyncio.create_task(logged(), name="batch")
@@ -138,8 +163,17 @@ class BatchProgress:
         counts = self._live[batch_id].counts()
         type_: Any = state_of(counts)
         event, statements = self._events.milestone(batch_id, type_, {"counts": counts})
-        finish = "UPDATE batch SET finished = ? WHERE id = ? AND finished IS NULL RETURNING id"
-        await self._ledger.write((finish, (time.time(), batch_id)), *statements, fenced=True)
+        finish = (
+            "UPDATE batch SET finished = coalesce((SELECT max(finished) FROM job WHERE batch = ?),"
+            " ?) WHERE id = ? AND finished IS NULL RETURNING id",
+            (batch_id, time.time(), batch_id),
+        )
+        try:
+            await self._ledger.write(finish, *statements, fenced=True)
+        except KinoError:  # whoever asks next has it written
+            self._live[batch_id].ending = False
+            self._events.forget(event)
+            raise
         self.unwatch(batch_id)
         self._events.announce(event)
 

@@ -23,13 +23,16 @@ from backend.errors import (
     UnknownName,
     refused,
 )
-from backend.operations import invalid, read_json
+from backend.media.reference import Resolver
+from backend.operations import Checked, Operation, invalid, read_json
 from backend.services import identifiers, sweeps
 from backend.services.batch_progress import STATES, BatchProgress, state_of
+from backend.services.cancelling import cancel_all
 from backend.services.events import Events
-from backend.services.job import Job, rfc3339
+from backend.services.job import ENDED, Job, rfc3339
 from backend.services.ledger import Ledger, Row
 from backend.services.submission import Submission, Wish
+from backend.services.turns import Turns, from_thread
 
 if TYPE_CHECKING:
     from backend.services.assets import Assets
@@ -38,8 +41,8 @@ if TYPE_CHECKING:
 
 _TOLD: Final = 100
 """Most errors of one refused batch that are told."""
-_AT_ONCE: Final = 10
-"""Items that are checked before others get their turn on the loop."""
+_LOOK_UP_S: Final = 60.0
+"""Time in which the loop must come to look up an asset for the thread that checks."""
 
 
 class Batches:
@@ -64,6 +67,7 @@ class Batches:
         self._jobs = jobs
         self._submission = submission
         self._progress = progress
+        self._checking = asyncio.Lock()
 
     # --- what a caller may do ---------------------------------------------------------------
 
@@ -76,14 +80,13 @@ class Batches:
         `StorageFull`, `Conflict` for a used key, and `InvalidParameters` with a pointer into the
         request for each value that breaks a rule.
         """
-        request = _read(body)
-        body_hash = blake3.blake3(request.model_dump_json().encode()).hexdigest()
+        request, body_hash = await asyncio.to_thread(_read, body)
         if idempotency_key is not None:
             known = self._replayed(idempotency_key, body_hash)
             if known is not None:
                 return known, False
-        self._submission.require_available(self._registry.get(request.operation))
-        batch_id = identifiers.batch_id()
+        await self._submission.require_available(self._registry.get(request.operation))
+        batch_id, created = identifiers.batch_id(), time.time()
         drafts = await self._drafts(request, batch_id)
         insert = (
             "INSERT INTO batch (id, operation, metadata, priority, count, idempotency_key,"
@@ -91,7 +94,7 @@ class Batches:
             " ON CONFLICT (idempotency_key) DO NOTHING RETURNING id",
             (
                 *(batch_id, request.operation, json.dumps(request.metadata), request.priority),
-                *(len(drafts), idempotency_key, body_hash, time.time()),
+                *(len(drafts), idempotency_key, body_hash, created),
             ),
         )
         told = {"operation": request.operation, "count": len(drafts)}
@@ -112,8 +115,11 @@ class Batches:
                 raise Conflict("the batch of this idempotency key was deleted just now")
             return known, False
         self._events.announce(event)
+        turns = Turns()
         for job in jobs:
             await self._submission.enqueue(job)
+            await turns.give()
+        await self._progress.settled(batch_id)
         return self.get(batch_id), True
 
     def get(self, batch_id: str) -> dict[str, Any]:
@@ -135,43 +141,34 @@ class Batches:
         """End all jobs of the batch that have not ended. Raises `UnknownName`."""
         self._row(batch_id)
         rows = self._ledger.read(
-            "SELECT id FROM job WHERE batch = ? AND state IN ('queued', 'running')"
-            " ORDER BY id DESC",  # followers before those whom they follow
-            batch_id,
+            "SELECT id FROM job WHERE batch = ? AND state IN ('queued', 'running')", batch_id
         )
-        for start in range(0, len(rows), _AT_ONCE):
-            some = (self._cancel(row["id"]) for row in rows[start : start + _AT_ONCE])
-            await asyncio.gather(*some)
+        await cancel_all(self._jobs, [row["id"] for row in rows])
+        await self._progress.settled(batch_id)
         return self.get(batch_id)
 
     # --- inside -----------------------------------------------------------------------------
-
-    async def _cancel(self, job_id: str) -> None:
-        try:
-            await self._jobs.cancel(job_id)
-        except (Conflict, UnknownName):
-            return  # it has ended in between
 
     async def _drafts(self, request: sweeps.BatchRequest, batch_id: str) -> list[Job]:
         """The jobs of the batch, checked; raises what is wrong with all of them together."""
         operation = self._registry.get(request.operation).operation
         wish = Wish(request.priority, request.metadata, cache=False, batch=batch_id)
+        resolver = from_thread(self._assets.resolver(), _LOOK_UP_S)
+        async with self._checking:  # one at a time: others want a thread now and then, too
+            checked_items, errors = await asyncio.to_thread(
+                _checked, request, operation, resolver, self._limits
+            )
         drafts: list[Job] = []
-        errors: dict[FieldError, None] = {}
-        size = 0
-        for number, item in enumerate(sweeps.items(request, self._limits.batch_jobs)):
-            if number % _AT_ONCE == 0:
-                await asyncio.sleep(0)
+        turns = Turns()
+        for item, checked in checked_items:
             try:
-                checked = operation.check(item.params, self._assets.resolver())
+                await self._submission.require_names(operation, checked)
             except InvalidParameters as error:
                 errors |= dict.fromkeys(map(item.told, error.errors))
                 continue
-            size += len(json.dumps(checked.params))
-            if size > self._limits.batch_bytes:
-                told = f"all parameters together have more than {self._limits.batch_bytes} bytes"
-                raise refused("", "batch_bytes", f"{told} (limit batch_bytes)")
-            drafts.append(await self._submission.draft(operation, checked, wish))
+            if not errors:
+                drafts.append(await self._submission.draft(operation, checked, wish))
+            await turns.give()
         if errors:
             found = list(errors)[:_TOLD]
             more = f" (and {len(errors) - 1} more)" if len(errors) > 1 else ""
@@ -201,11 +198,15 @@ class Batches:
             row["id"],
         )
         counts = dict.fromkeys(STATES, 0) | {each["state"]: each["n"] for each in counted}
+        state = state_of(counts)
+        if state in ENDED and row["finished"] is None:  # its own end is being written
+            state = "running"
+            self._progress.end_if_over(row["id"])
         here = f"/v1/batches/{row['id']}"
         return {
             "id": row["id"],
             "operation": row["operation"],
-            "state": state_of(counts),
+            "state": state,
             "count": row["count"],
             "counts": counts,
             "cached": sum(each["cached"] for each in counted),
@@ -223,9 +224,36 @@ class Batches:
         }
 
 
-def _read(body: bytes) -> sweeps.BatchRequest:
+def _read(body: bytes) -> tuple[sweeps.BatchRequest, str]:
+    """The request, and a hash of it. In a thread: a large one takes its time."""
     read_json(body)
     try:
-        return sweeps.BatchRequest.model_validate_json(body)
+        request = sweeps.BatchRequest.model_validate_json(body)
     except ValidationError as error:
         raise invalid(error, "The batch breaks a rule") from error
+    return request, blake3.blake3(request.model_dump_json().encode()).hexdigest()
+
+
+def _checked(
+    request: sweeps.BatchRequest,
+    operation: Operation[..., Any],
+    resolver: Resolver,
+    limits: Limits,
+) -> tuple[list[tuple[sweeps.Item, Checked]], dict[FieldError, None]]:
+    """Every item that fits, and what is wrong with the others. In a thread: a batch may have 32 MiB
+    of parameters. Raises `InvalidParameters` for more than the limits allow."""
+    fitting: list[tuple[sweeps.Item, Checked]] = []
+    errors: dict[FieldError, None] = {}
+    size = 0
+    for item in sweeps.items(request, limits.batch_jobs):
+        try:
+            checked = operation.check(item.params, resolver)
+        except InvalidParameters as error:
+            errors |= dict.fromkeys(map(item.told, error.errors))
+            continue
+        size += len(json.dumps(checked.params))
+        if size > limits.batch_bytes:
+            told = f"all parameters together have more than {limits.batch_bytes} bytes"
+            raise refused("", "batch_bytes", f"{told} (limit batch_bytes)")
+        fitting.append((item, checked))
+    return fitting, errors

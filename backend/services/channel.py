@@ -18,7 +18,7 @@ from dataclasses import dataclass, field
 from typing import Final, Protocol
 
 _TOKEN_BYTES: Final = 32
-_CONNECT_S: Final = 30.0
+_CONNECT_S: Final = 60.0
 _TOKEN_S: Final = 5.0
 
 

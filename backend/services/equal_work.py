@@ -6,6 +6,7 @@ Does not know: what makes two works equal (``services.work``), and how jobs are 
 
 from __future__ import annotations
 
+import asyncio
 import json
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -34,6 +35,7 @@ class _Coming:
 
     job_id: str
     timeout_s: float
+    over: asyncio.Event
 
 
 class EqualWork:
@@ -68,11 +70,20 @@ class EqualWork:
         if job.work is None or job.leader is not None or job.work in self._coming:
             yield
             return
-        self._coming[job.work] = _Coming(job.id, job.timeout_s)
+        over = asyncio.Event()
+        self._coming[job.work] = _Coming(job.id, job.timeout_s, over)
         try:
             yield
         finally:
             del self._coming[job.work]
+            over.set()
+
+    async def leader_written(self, job: Job) -> None:
+        """Return when the job that *job* follows is not on its way to the ledger any more: those of
+        a batch are for a while."""
+        coming = None if job.work is None else self._coming.get(job.work)
+        if coming is not None and coming.job_id == job.leader:
+            await coming.over.wait()
 
 
 def _ended(job: Job, source: str, result: dict[str, Any]) -> Job:

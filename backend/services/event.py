@@ -16,6 +16,7 @@ EventType = Literal[
     "queued", "started", "progress", "preview", "log", "retry", "succeeded", "failed", "cancelled"
 ]
 TERMINAL: Final = frozenset({"succeeded", "failed", "cancelled"})
+_json: Final = json.JSONEncoder(separators=(",", ":")).encode
 _COLUMNS: Final = "INTO job_event (job_id, seq, time, type, data) VALUES (?, ?, ?, ?, ?)"
 
 
@@ -36,6 +37,5 @@ class Event:
     def insert(self, *, unless_written: bool = False) -> Statement:
         """The statement that keeps it. A milestone that stands already is an error; what
         happens in between may be on its way to the ledger twice."""
-        data = json.dumps(self.data, separators=(",", ":"))
         verb = "INSERT OR IGNORE " if unless_written else "INSERT "
-        return verb + _COLUMNS, (self.job_id, self.seq, self.time, self.type, data)
+        return verb + _COLUMNS, (self.job_id, self.seq, self.time, self.type, _json(self.data))

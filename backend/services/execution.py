@@ -37,6 +37,11 @@ class Execution:
         self._sent = False
 
     @property
+    def owner(self) -> str:
+        """The id of the job whose attempt this is now."""
+        return self.job_id if self.job is None else self.job.id
+
+    @property
     def is_running(self) -> bool:
         """Whether the worker has it."""
         return self._sent

@@ -26,7 +26,7 @@ from backend.services.worker_process import WorkerLost, WorkerProcess
 RECYCLE_AFTER: Final = 100
 DEADLINE_S: Final = 60.0
 SECONDS_PER_MIB: Final = 1.0
-READY_S: Final = 60.0
+READY_S: Final = 120.0
 
 
 class Ingest:

@@ -27,6 +27,26 @@ def newest(
     *equal* maps columns (the caller's own words, never a client's) to values, ``None`` for any;
     *metadata* maps keys to JSON values. Raises `InvalidParameters` for a cursor of no page.
     """
+    where, args = _fitting(equal, metadata)
+    if cursor is not None:
+        if not identifiers.JOB_ID.fullmatch(cursor):
+            raise refused("/query/cursor", "cursor", "a cursor is the next_cursor of a page")
+        where.append("id < ?")
+        args.append(cursor)
+    sql = f"SELECT * FROM job WHERE {' AND '.join(where)} ORDER BY id DESC LIMIT ?"
+    return ledger.read(sql, *args, limit)
+
+
+def live(ledger: Ledger, equal: Mapping[str, Any], metadata: Mapping[str, Any]) -> list[str]:
+    """Ids of jobs that have not ended and fit all filters of `newest`."""
+    where, args = _fitting(equal, metadata)
+    where.append("state IN ('queued', 'running')")
+    rows = ledger.read(f"SELECT id FROM job WHERE {' AND '.join(where)}", *args)
+    return [row["id"] for row in rows]
+
+
+def _fitting(equal: Mapping[str, Any], metadata: Mapping[str, Any]) -> tuple[list[str], list[Any]]:
+    """The conditions of filters, and what is bound to them."""
     where, args = ["1"], list[Any]()
     for column, value in equal.items():
         if value is not None:
@@ -39,13 +59,7 @@ def newest(
             " WHERE pair.key = ? AND pair.value IS json_extract(?, '$'))"
         )
         args += [key, json.dumps(value)]
-    if cursor is not None:
-        if not identifiers.JOB_ID.fullmatch(cursor):
-            raise refused("/query/cursor", "cursor", "a cursor is the next_cursor of a page")
-        where.append("id < ?")
-        args.append(cursor)
-    sql = f"SELECT * FROM job WHERE {' AND '.join(where)} ORDER BY id DESC LIMIT ?"
-    return ledger.read(sql, *args, limit)
+    return where, args
 
 
 def ahead(ledger: Ledger, row: Row, ageing_s: float) -> int:

@@ -7,6 +7,7 @@ Does not know: HTTP, and how a job is run (``services.runner``).
 from __future__ import annotations
 
 import asyncio
+import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
@@ -15,9 +16,11 @@ from backend.config import Settings
 from backend.errors import (
     Conflict,
     UnknownName,
+    refused,
 )
 from backend.services import job_search, results
 from backend.services.attachments import Attachments
+from backend.services.cancelling import cancel_all
 from backend.services.events import Events
 from backend.services.job import Job, State
 from backend.services.ledger import Ledger, Row, Statement
@@ -143,7 +146,10 @@ class Jobs:
 
     def output(self, job_id: str, name: str) -> Asset:
         """The asset of one output, by its flat name. Raises `UnknownName`."""
-        found = results.find(self.get(job_id).result or {}, name)
+        rows = self._ledger.read("SELECT result FROM job WHERE id = ?", job_id)
+        if not rows:
+            raise UnknownName("there is no such job")
+        found = results.find(json.loads(rows[0]["result"] or "{}"), name)
         if found is None:
             raise UnknownName(f"the job has no output {name!r}")
         return self._assets.require(found["asset"])
@@ -153,6 +159,24 @@ class Jobs:
         rows = self._ledger.read("SELECT state, count(*) AS n FROM job GROUP BY state")
         counts = dict.fromkeys(("queued", "running", "succeeded", "failed", "cancelled"), 0)
         return counts | {row["state"]: row["n"] for row in rows}
+
+    @property
+    def submitted(self) -> Mapping[str, int]:
+        """Jobs accepted since the start, by what equal work did for them: ``hit``, ``attached``,
+        ``miss``, ``off``."""
+        return self._submission.accepted
+
+    def depth(self) -> dict[tuple[str, ...], int]:
+        """How many jobs wait in the queue, by capability and ``high``, ``normal`` or ``low``
+        priority; all of them, so that none is missing from a graph."""
+        kinds = {worker.kind for worker in self._pool.workers}
+        depth: dict[tuple[str, ...], int] = {
+            (kind, level): 0 for kind in kinds for level in ("high", "normal", "low")
+        }
+        for (kind, priority), count in self._queue.depth().items():
+            level = "high" if priority > 0 else "low" if priority < 0 else "normal"
+            depth[kind, level] = depth.get((kind, level), 0) + count
+        return depth
 
     # --- change -----------------------------------------------------------------------------
 
@@ -182,6 +206,22 @@ class Jobs:
             await asyncio.sleep(0)
         return self.get(job_id)
 
+    async def cancel_fitting(
+        self,
+        *,
+        state: str | None = None,
+        operation: str | None = None,
+        batch: str | None = None,
+        metadata: Mapping[str, Any] | None = None,
+    ) -> dict[str, int]:
+        """End all jobs that fit all filters and have not ended; see `cancelling.cancel_all` for
+        what is counted. Raises `InvalidParameters` without any filter: that may be a slip."""
+        equal = {"state": state, "operation": operation, "batch": batch}
+        if not metadata and not any(equal.values()):
+            told = "say which jobs: by state, operation, batch or metadata (state=queued: all"
+            raise refused("/query", "filter", f"{told} that wait)")
+        return await cancel_all(self, job_search.live(self._ledger, equal, metadata or {}))
+
     async def retry(self, job_id: str) -> Job:
         """Queue a failed or cancelled job again, as it was accepted: one of a stored workflow runs
         in its version, even if that was deleted. Raises `UnknownName`, `Conflict`, `QueueFull`,
@@ -191,7 +231,7 @@ class Jobs:
             raise Conflict(
                 f"only a failed or cancelled job can be retried; this one is {job.state}"
             )
-        self._submission.require_available(self._registry.ran_by(job.operation))
+        await self._submission.require_available(self._registry.ran_by(job.operation))
         self._submission.require_room()
         since, attempts = self._queue.now(), self._settings.limits.job_attempts
         if await self._transitions.resubmit(job_id, attempts, since):

@@ -200,7 +200,8 @@ class _Writer:
 
 
 def _apply(connection: sqlite3.Connection, write: _Write, *, alone: bool) -> None:
-    if not alone:
+    whole = len(write.statements) == 1  # SQLite itself undoes a statement that fails
+    if not (alone or whole):
         connection.execute("SAVEPOINT one")
     try:
         write.rows = []
@@ -212,12 +213,14 @@ def _apply(connection: sqlite3.Connection, write: _Write, *, alone: bool) -> Non
         raise
     except Exception as error:  # noqa: BLE001 - a value that cannot be bound concerns its write alone
         write.error = error
+        if whole:
+            return
         if alone:
             connection.execute("ROLLBACK")
             connection.execute("BEGIN IMMEDIATE")
         else:
             connection.execute("ROLLBACK TO one")
-    if not alone:
+    if not (alone or whole):
         connection.execute("RELEASE one")
 
 
@@ -232,8 +235,11 @@ def _connect(path: Path) -> sqlite3.Connection:
 def _rows(cursor: sqlite3.Cursor) -> list[Row]:
     if cursor.description is None:
         return []
+    rows = cursor.fetchall()
+    if not rows:
+        return []
     names = [column[0] for column in cursor.description]
-    return [dict(zip(names, row, strict=True)) for row in cursor]
+    return [dict(zip(names, row, strict=True)) for row in rows]
 
 
 def migrate(connection: sqlite3.Connection, steps: tuple[str, ...] = MIGRATIONS) -> None:

@@ -15,9 +15,6 @@ from backend.services.job import rfc3339
 from backend.services.model_architecture import architecture_of
 from backend.services.model_folders import Found
 
-PICKLES: Final = (".ckpt", ".pt", ".pt2", ".pth", ".bin", ".pkl")
-"""Formats that can run code while they are read."""
-
 CONVERT: Final = "Get the .safetensors file, or convert it on a machine where that code may run."
 
 
@@ -42,7 +39,7 @@ def may_run_code(kind: str, name: str) -> bool:
     """Whether loading the file might run code: Kino loads, and fetches, none that might."""
     suffix = PurePosixPath(name).suffix.lower()
     harmless = kind == "upscale_models" and suffix in weights.UPSCALERS
-    return suffix in PICKLES and not harmless
+    return suffix in weights.PICKLES and not harmless
 
 
 @lru_cache(maxsize=4096)
@@ -59,7 +56,7 @@ def _content(kind: str, path: str, size: int, changed: int) -> dict[str, Any]:
         why = f"a {suffix} file may hold code that runs while it is loaded"
         return {**told, "format": "pickle", "refused": _refused("pickle", why, CONVERT)}
     if suffix not in weights.SUFFIXES:
-        return {**told, "format": "pickle"} if suffix in PICKLES else told
+        return {**told, "format": "pickle"} if suffix in weights.PICKLES else told
     try:
         header = weights.read_header(Path(path))
     except weights.BadHeader as error:

@@ -123,11 +123,13 @@ class ModelFolders:
 
     def learn(self, table: Mapping[str, Any] | None) -> None:
         """Believe what a running ComfyUI says of its own folders (``bricks.folders.model_table``):
-        another release, and packs of nodes, may have more of them."""
+        another release, and packs of nodes, may have more of them. What plugins have as kinds of
+        their own stays below the roots."""
         if table is None or table is self._learnt:
             return
         roots = {each.path: each.root for kind in self._folders.values() for each in kind}
-        more = {kind: entry for kind, entry in table.items() if kind not in NO_MODELS}
+        passed = {*NO_MODELS, *self._theirs.difference(FOLDERS)}
+        more = {kind: entry for kind, entry in table.items() if kind not in passed}
         folders = {
             kind: tuple(
                 Folder(Path(path), roots.get(Path(path), "comfyui")) for path in entry["folders"]

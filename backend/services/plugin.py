@@ -14,6 +14,7 @@ from typing import Any, Final, Literal, TypeVar
 
 from pydantic import BaseModel, ValidationError
 
+from backend.errors import said_by
 from backend.hookspecs import ModelFile, NodeShape, Role
 from backend.operations import Operation, Unavailable
 
@@ -73,6 +74,7 @@ class Loaded:
     settings: BaseModel | None = None
     web_folder: Path | None = None
     unmet: dict[str, Unavailable] = field(default_factory=dict)
+    missing: dict[str, Unavailable] = field(default_factory=dict)
     state: Literal["loaded", "started", "failed", "stopped"] = "loaded"
 
     @property
@@ -126,8 +128,8 @@ def summary_of(module: object) -> str:
 
 def words(error: BaseException) -> str:
     """An exception in one line that callers may see: no folders of this machine, not too long."""
-    said = " ".join(_FOLDERS.sub("", str(error)).split())
-    return f"{type(error).__name__}: {said}"[:LONGEST]
+    said = " ".join(_FOLDERS.sub("", said_by(error)).split())
+    return f"{type(error).__name__}: {said}".rstrip(": ")[:LONGEST]
 
 
 def _items(ask: Ask, hook: str, kind: type[T]) -> tuple[T, ...]:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
+from functools import cached_property
 from pathlib import Path
 from typing import Any, Final
 
@@ -120,14 +121,36 @@ class PluginHost:
         """Find and import every plugin, ask what it registers, and check what that needs."""
         for candidate in candidates(self._built_in, self._settings.plugins_dir):
             self._load_alone(candidate)
-        models = self.models  # of all plugins, hence only now
-        folders = ModelFolders(self._settings, plugin_kinds(models.values()))
         for loaded in self._loaded.values():
             for operation in loaded.operations:
-                why = needs.unmet(operation.needs, self.role, models, self._settings, folders)
+                why = needs.unmet(operation.needs, self.role, self._settings)
                 if why is not None:
                     loaded.unmet[operation.name] = why
+        self.look_for_models()
+
+    def look_for_models(self) -> None:
+        """Find out anew which operations lack model files. They may come and go while we live,
+        so only the API process, which is asked first, says so: elsewhere a run finds out."""
+        if self.role == "api":
+            models, folders = self.models, self._model_folders
+            for loaded in self._loaded.values():
+                looked = {
+                    each.name: needs.missing(each.needs, models, folders)
+                    for each in loaded.operations
+                }
+                loaded.missing = {name: why for name, why in looked.items() if why is not None}
         self._offer()
+
+    def missing_models(self, named: Sequence[tuple[str, str]]) -> Unavailable | None:
+        """Why one of these models (kind and name) of plugins cannot be used now, or ``None``."""
+        models, folders = self.models, self._model_folders
+        found = (needs.missing_model(*each, models, folders) for each in named)
+        return next((why for why in found if why is not None), None)
+
+    @cached_property
+    def _model_folders(self) -> ModelFolders:
+        """When all plugins are loaded: they have kinds of their own."""
+        return ModelFolders(self._settings, plugin_kinds(self.models.values()))
 
     def _load_alone(self, candidate: Candidate) -> None:
         name, number = candidate.name, 2
@@ -273,7 +296,9 @@ class PluginHost:
             operation.name: (
                 operation,
                 name,
-                self._records[name].unavailable or loaded.unmet.get(operation.name),
+                self._records[name].unavailable
+                or loaded.unmet.get(operation.name)
+                or loaded.missing.get(operation.name),
             )
             for name, loaded in self._loaded.items()
             for operation in loaded.operations

@@ -7,14 +7,16 @@ Does not know: how prompts change (`services.prompts`).
 
 from __future__ import annotations
 
+import asyncio
 import json
+import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
 from backend.services.job import ENDED
 
 if TYPE_CHECKING:
-    from collections.abc import Set
+    from collections.abc import AsyncIterator, Set
 
     from backend.services.ledger import Ledger, Row
     from backend.services.runner import Runner
@@ -25,6 +27,9 @@ MOST_HISTORY: Final = 10_000
 FRAME_BYTES: Final = 16 * 2**20
 """As much of a history goes to a worker at once; the newest prompts count."""
 
+_TURN_S: Final = 0.002
+"""So long a history is read in one go."""
+
 _LIVE: Final = "job.state IN ('queued', 'running')"
 _OVER: Final = (
     "job.state IN ('succeeded', 'failed', 'cancelled')"
@@ -33,6 +38,8 @@ _OVER: Final = (
 """One that was taken out of the queue before it began leaves no history."""
 
 _JOINED: Final = "FROM prompt JOIN job ON job.id = prompt.job_id"
+_PROMPTS_FIRST: Final = _JOINED.replace("JOIN", "CROSS JOIN")
+"""The same, but SQLite does not begin with all jobs that have ended."""
 _ROW: Final = "prompt.*, job.state, job.params, job.error, job.started, job.finished"
 Message = tuple[str, dict[str, Any]]
 
@@ -70,6 +77,10 @@ class PromptLists:
         """The prompts that wait, the next one first."""
         return [_prompt(row) for row in self._live() if not self._is_running(row)]
 
+    def live(self) -> set[str]:
+        """The jobs of the prompts that wait or run."""
+        return {str(row["job_id"]) for row in self._live()}
+
     def remaining(self) -> int:
         """How many prompts wait or run."""
         return int(self._ledger.read(f"SELECT count(*) AS n {_JOINED} WHERE {_LIVE}")[0]["n"])
@@ -101,17 +112,19 @@ class PromptLists:
 
     # --- the history ------------------------------------------------------------------------
 
-    def history(
+    async def history(
         self,
         prompt_id: str | None = None,
         max_items: int | None = None,
         offset: int = -1,
-        most_bytes: int | None = None,
-    ) -> dict[str, Any]:
-        """What ComfyUI's ``get_history`` gives: prompts that have ended, the oldest first, by id.
+        *,
+        newest_first: bool = False,
+    ) -> AsyncIterator[tuple[str, str]]:
+        """What ComfyUI's ``get_history`` gives: ids of prompts that have ended, the oldest first,
+        each with the JSON of its entry. Others have their turn in between.
 
-        *offset* counts from the oldest; below zero, the last *max_items* are given. Of more than
-        *most_bytes* of JSON the older ones are left out.
+        *offset* counts from the oldest; below zero, the last *max_items* are given. What is deleted
+        meanwhile is left out.
         """
         places = self._places(prompt_id)
         if offset < 0 and max_items is not None:
@@ -119,15 +132,13 @@ class PromptLists:
         places = places[max(offset, 0) :]
         if max_items is not None:
             places = places[: max(max_items, 0)]
-        found: list[tuple[str, Any]] = []
-        size = 0
-        for place in reversed(places):
-            rows = self._ledger.read(f"SELECT {_ROW} {_JOINED} WHERE prompt.place = ?", place)
-            size += sum(len(row["params"]) + len(row["history"] or "") for row in rows)
-            if most_bytes is not None and size > most_bytes:
-                break
-            found += [(row["prompt_id"], _entry(row)) for row in rows]
-        return dict(reversed(found))
+        turn = time.monotonic()
+        for place in reversed(places) if newest_first else places:
+            for row in self._ledger.read(f"SELECT {_ROW} {_JOINED} WHERE prompt.place = ?", place):
+                yield row["prompt_id"], json.dumps(_entry(row))
+            if time.monotonic() - turn > _TURN_S:
+                await asyncio.sleep(0)
+                turn = time.monotonic()
 
     def ended(self, prompt_ids: Set[str] | None) -> list[str]:
         """The jobs of prompts that have ended: of all, or of these."""
@@ -145,7 +156,8 @@ class PromptLists:
         """Of an id that was used twice, the newer one counts."""
         only = "" if prompt_id is None else "AND prompt.prompt_id = ?"
         rows = self._ledger.read(
-            f"SELECT prompt.place, max(job.finished) AS finished {_JOINED} WHERE {_OVER} {only}"
+            f"SELECT prompt.place, max(job.finished) AS finished {_PROMPTS_FIRST}"
+            f" WHERE {_OVER} {only}"
             f" GROUP BY prompt.prompt_id ORDER BY finished DESC LIMIT {MOST_HISTORY}",
             *(() if prompt_id is None else (prompt_id,)),
         )

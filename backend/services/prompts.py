@@ -70,6 +70,7 @@ class Prompts:
         self._recording: set[str] = set()
         self._tasks: set[asyncio.Task[None]] = set()
         self.lists = PromptLists(ledger, runner)
+        self._live = self.lists.live()
         self.on_change: list[Callable[[int], None]] = []
         """Called with how many prompts wait or run, when that changed here and not in a worker."""
         self.listens: Callable[[str], bool] = lambda client_id: False
@@ -146,7 +147,7 @@ class Prompts:
 
     def choose(self, job_id: str) -> str:
         """The prompt that goes first where it is the turn of any; another job is as it is."""
-        return self.lists.first_instead_of(job_id)
+        return self.lists.first_instead_of(job_id) if job_id in self._live else job_id
 
     async def interrupt(self, prompt_id: str | None) -> bool:
         """End the prompt that runs, if it is this one (``None``: whichever); whether one was."""
@@ -188,13 +189,17 @@ class Prompts:
     async def _queue(self, _data: Mapping[str, Any]) -> dict[str, list[Any]]:
         return self.lists.queue()
 
-    async def _history(self, data: Mapping[str, Any]) -> dict[str, Any]:
-        return self.lists.history(
-            prompt_id=data.get("prompt_id"),
-            max_items=data.get("max_items"),
-            offset=int(data.get("offset", -1)),
-            most_bytes=FRAME_BYTES,
-        )
+    async def _history(self, data: Mapping[str, Any]) -> dict[str, str]:
+        """Each entry as JSON of its own: to write them all at once would hold everybody up."""
+        found: list[tuple[str, str]] = []
+        size = 0
+        about = (data.get("prompt_id"), data.get("max_items"), int(data.get("offset", -1)))
+        async for prompt_id, entry in self.lists.history(*about, newest_first=True):
+            size += len(entry)
+            if size > FRAME_BYTES:
+                break
+            found.append((prompt_id, entry))
+        return dict(reversed(found))
 
     async def _done(self, worker: str, data: Mapping[str, Any]) -> dict[str, Any]:
         """Record how a prompt ended, before its client hears of it. Not recorded here is an attempt
@@ -236,9 +241,12 @@ class Prompts:
 
     def _heard(self, event: Event) -> None:
         """An event of any job. A prompt that ended in its worker was told of by that."""
-        if not event.is_terminal or event.job_id in self._recording:
+        if event.type == "queued" and self._is_prompt(event):
+            self._live.add(event.job_id)
+        if not event.is_terminal or event.job_id not in self._live:
             return
-        prompt = self.lists.find(event.job_id)
+        self._live.discard(event.job_id)
+        prompt = None if event.job_id in self._recording else self.lists.find(event.job_id)
         if prompt is None:
             return
         self._secrets.pop(event.job_id, None)
@@ -252,6 +260,12 @@ class Prompts:
             done = {"node": None, "prompt_id": prompt.prompt_id}
             for tell in self.on_end:
                 tell(prompt.client_id, "executing", done)
+
+    def _is_prompt(self, event: Event) -> bool:
+        """Whether the job that begins to wait is a prompt; of one that waits again, it is asked."""
+        if event.data.get("again"):
+            return self.lists.find(event.job_id) is not None
+        return event.data.get("operation") == OPERATION
 
     def _soon(self, work: Awaitable[None]) -> None:
         task = asyncio.ensure_future(work)

@@ -22,7 +22,7 @@ import asyncio
 import time
 import uuid
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from datetime import timedelta
 from typing import Any, Final, Protocol
@@ -41,7 +41,7 @@ _FIRST: Final = 10**15
 
 
 class JobQueue(Protocol):
-    """The eleven calls that Kino needs of a queue."""
+    """The thirteen calls that Kino needs of a queue."""
 
     async def enqueue(
         self,
@@ -71,6 +71,10 @@ class JobQueue(Protocol):
         is: *taken* again, if the other does not wait."""
         ...
 
+    async def pass_on(self, taken: str, heir: str) -> None:
+        """What was taken as one job goes on as another one's; the first may be added again."""
+        ...
+
     async def finish(self, job_id: str) -> None:
         """Forget a job that was taken."""
         ...
@@ -89,6 +93,10 @@ class JobQueue(Protocol):
 
     def waiting(self) -> int:
         """How many jobs wait."""
+        ...
+
+    def depth(self) -> Mapping[tuple[str, int], int]:
+        """How many jobs wait, by capability and priority."""
         ...
 
     async def clear(self) -> None:
@@ -205,6 +213,11 @@ class InMemoryQueue:
         )
         return waiting
 
+    async def pass_on(self, taken: str, heir: str) -> None:
+        if taken in self._taken:
+            self._taken[heir] = None  # PgQueuer has no row of it any more
+            await self.finish(taken)
+
     async def finish(self, job_id: str) -> None:
         taken = self._taken.pop(job_id, None)
         if taken is not None:
@@ -233,6 +246,9 @@ class InMemoryQueue:
 
     def waiting(self) -> int:
         return len(self._rows)
+
+    def depth(self) -> Mapping[tuple[str, int], int]:
+        return Counter((each.capability, each.priority) for each in self._rows.values())
 
     async def clear(self) -> None:
         await self._queries.clear_queue()

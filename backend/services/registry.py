@@ -6,13 +6,17 @@ Does not know: how an operation is run or shown.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import asyncio
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Final
 
-from backend.errors import UnknownName, near_names
+from backend.errors import DeadlineExceeded, UnknownName, near_names
 from backend.operations import Operation, Unavailable
 from backend.services.plugin_host import PluginHost
+
+LOOK_S: Final = 5.0
+"""Time that a disk has to say whether a file is there."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,6 +40,7 @@ class Registry:
         self._reported: dict[str, dict[str, Unavailable]] = {}
         self._stored: dict[str, tuple[Operation[..., Any], str]] = {}
         self._families: dict[str, str] = {}
+        self._looking: asyncio.Future[None] | None = None
 
     def get(self, name: str) -> Entry:
         """The operation called *name*. Raises `UnknownName`, with near matches as the remedy."""
@@ -87,6 +92,23 @@ class Registry:
         """Take what a worker of *kind* said of itself when it became ready; it replaces what the
         last one of its kind said."""
         self._reported[kind] = dict(unavailable)
+
+    async def look_for_models(self) -> None:
+        """Find out anew whether the models that operations need are there. One look at a time,
+        in a thread: a disk that does not answer keeps nobody for longer than a while."""
+        if self._looking is None or self._looking.done():
+            self._looking = asyncio.ensure_future(asyncio.to_thread(self._host.look_for_models))
+        await asyncio.wait({self._looking}, timeout=LOOK_S)
+
+    async def missing_models(self, named: Sequence[tuple[str, str]]) -> Unavailable | None:
+        """Why one of these models of plugins cannot be used, or ``None``. Raises
+        `DeadlineExceeded` for a disk that does not answer."""
+        try:
+            async with asyncio.timeout(LOOK_S):
+                return await asyncio.to_thread(self._host.missing_models, named)
+        except TimeoutError as error:
+            told = f"the disk of models did not answer within {LOOK_S:g} s"
+            raise DeadlineExceeded(told, remedy="Look after the disk.") from error
 
     def availability(self, name: str) -> Unavailable | None:
         """Why *name* cannot run now, or ``None``. Raises `UnknownName`."""

@@ -20,30 +20,36 @@ if TYPE_CHECKING:
 async def adopt(
     result: dict[str, Any], job_id: str, folder: Path, assets: Assets
 ) -> tuple[dict[str, Any], list[Statement]]:
-    """The result with assets instead of files, and the statements that make their rows.
+    """The result with assets instead of files, and the statements that make their rows; *result*
+    itself is changed.
 
     Raises `OperationFailed` if a leaf names a file that does not lie in *folder*, or brings bytes
     that are not what it says.
     """
     statements: list[Statement] = []
+    for holder, key, name in list(_media(result)):
+        leaf = holder[key]
+        if "content" in leaf[LEAF]:
+            asset, keeping = assets.keep(leaf)
+            statements.append(keeping)
+        else:
+            asset = await assets.place(leaf, folder)
+        statements.append(assets.insert_statement(asset))
+        holder[key] = _present(asset, job_id, name)
+    return result, statements
 
-    async def walk(value: Any, name: str) -> Any:
+
+def _media(holder: Any, *above: str | int) -> Iterator[tuple[Any, Any, str]]:
+    """Every leaf in a worker's result: what holds it, at which key, and its flat name."""
+    count = isinstance(holder, list)
+    for key, value in enumerate(holder) if count else holder.items():
+        if not value or not isinstance(value, dict | list):
+            continue
+        here = (*above, key + 1 if count else key)
         if isinstance(value, dict) and LEAF in value:
-            if "content" in value[LEAF]:
-                asset, keeping = assets.keep(value)
-                statements.append(keeping)
-            else:
-                asset = await assets.place(value, folder)
-            statements.append(assets.insert_statement(asset))
-            return _present(asset, job_id, name)
-        if isinstance(value, dict):
-            return {key: await walk(item, flat_name(name, key)) for key, item in value.items()}
-        if isinstance(value, list):
-            return [await walk(item, flat_name(name, n)) for n, item in enumerate(value, 1)]
-        return value
-
-    adopted = {name: await walk(value, name) for name, value in result.items()}
-    return adopted, statements
+            yield holder, key, flat_name(*here)
+        else:
+            yield from _media(value, *here)
 
 
 def leaves(value: Any) -> Iterator[dict[str, Any]]:

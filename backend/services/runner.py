@@ -173,10 +173,14 @@ class Runner:
         """Whether the job runs, or waits for its back-off to pass."""
         return job_id in self._executions or job_id in self._back_off
 
-    def bequeath(self, execution: Execution, heir: Job) -> None:
-        """What comes of the attempt is another job's from now on."""
-        execution.job = heir
-        self._executions[heir.id] = execution
+    async def bequeath(self, execution: Execution, heir: Job) -> None:
+        """What comes of the attempt is another job's from now on; the one that it was may be
+        queued again."""
+        before, execution.job = execution.owner, heir
+        if self._executions.get(before) is execution:  # else it is over already
+            del self._executions[before]
+            self._executions[heir.id] = execution
+            await self._queue.pass_on(before, heir.id)
 
     # --- one lane ---------------------------------------------------------------------------
 
@@ -247,14 +251,13 @@ class Runner:
         except Exception:  # noqa: BLE001 - the row stays as it is; the reconciler puts it back
             _log.exception("outcome cannot be recorded", job=execution.job_id)
         finally:
-            if attempt is not None and not attempt.done.get("clean"):
-                await asyncio.to_thread(shutil.rmtree, attempt.scratch, ignore_errors=True)
-            await self._queue.finish(execution.job_id)
+            # at once, with nothing awaited since the outcome was told: it may be tried again
             if job is not None and wait is not None and not self._draining:
                 self._back_off.enqueue_later(job, wait)
-            # last: while nobody owns the job, the reconciler would put it back at once
-            for name in [key for key, each in self._executions.items() if each is execution]:
-                del self._executions[name]
+            self._executions.pop(execution.owner, None)
+            await self._queue.finish(execution.owner)
+            if attempt is not None and not attempt.done.get("clean"):
+                await asyncio.to_thread(shutil.rmtree, attempt.scratch, ignore_errors=True)
 
     def _wants(self, worker: Worker) -> bool:
         return worker.is_ready and not self._draining and not self._pause.is_on
@@ -292,8 +295,8 @@ class Runner:
 
     def _report(self, worker: Worker, message: wire.Message, binary: bytes) -> None:
         """What a worker says of the job that it has; anything else is not listened to."""
-        execution = self._executions.get(message["job"])
-        if execution is None or execution.worker is not worker or execution.job is None:
-            return
-        if execution.reason is None and execution.is_running:  # no word after the answer
-            report(self._events, execution.job.id, message, binary)
+        for execution in self._executions.values():  # by what the worker calls it: see `bequeath`
+            if execution.worker is worker and execution.is_running:
+                if execution.job_id == message["job"] and execution.reason is None:
+                    report(self._events, execution.owner, message, binary)
+                return  # it has one at a time; no word of another, and none after the answer

@@ -146,7 +146,26 @@ CREATE TABLE model_hash (                      -- SHA-256 of model files, as far
 );
 """
 
+SESSIONS: Final = """
+CREATE TABLE session (                         -- browsers that have signed in
+    mark     TEXT PRIMARY KEY,                 -- HMAC of the token under the SHA-256 of its key
+    key_name TEXT NOT NULL,
+    created  REAL NOT NULL                     -- unix seconds
+);
+"""
+
+NEWEST_ASSET: Final = """
+-- one content may be that of thousands of assets (silence, black): the newest is found at once
+DROP INDEX asset_by_reference;
+CREATE INDEX asset_by_reference ON asset (reference, kind = 'file', id DESC);
+"""
+
+BATCH_COUNTS: Final = """
+-- how far a batch is, without walking over the parameters of its jobs
+CREATE INDEX job_in_batch ON job (batch, state, cached) WHERE batch IS NOT NULL;
+"""
+
 MIGRATIONS: Final[tuple[str, ...]] = (
     *(JOBS + ASSETS, SMALL_BLOBS, WORKFLOWS, SHIPPED_WORKFLOWS, WORK, PROMPTS, MODEL_HASHES),
-    *(RECEIVED,),
+    *(RECEIVED, SESSIONS, NEWEST_ASSET, BATCH_COUNTS),
 )

@@ -82,8 +82,9 @@ class Sharing:
             follower, "cancelled", {}, (update, (time.time(), follower))
         )
 
-    async def promote(self, heir: str, leader: str) -> bool:
-        """A leader has ended without having done the work: *heir* does it, the others follow it.
+    async def promote(self, heir: str, leader: str) -> list[str] | None:
+        """A leader has ended without having done the work: *heir* does it, the others follow it;
+        returned are those. ``None``: *heir* is no follower any more.
         Not durable: a follower of an ended job is found at the next start."""
         update = (
             "UPDATE job SET leader = NULL, state = 'queued', attempt = 0, owner = NULL,"
@@ -97,7 +98,7 @@ class Sharing:
         rows = await self._ledger.write(
             (update, (heir, leader)), follow, durable=False, fenced=True
         )
-        return bool(rows[0])
+        return sorted(row["id"] for row in rows[1]) if rows[0] else None
 
     async def hand_over(self, leader: Job, heir: str, execution: Execution) -> bool:
         """Cancel a leader in the middle of its attempt, which is the heir's from now on."""

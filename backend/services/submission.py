@@ -24,10 +24,12 @@ from backend.services.attachments import Attachments
 from backend.services.equal_work import EqualWork
 from backend.services.events import Events
 from backend.services.job import Job
+from backend.services.known_names import KnownNames
 from backend.services.ledger import Ledger, Statement
 from backend.services.queue import JobQueue
 from backend.services.runner import Runner
 from backend.services.transitions import Transitions
+from backend.services.turns import Turns
 from backend.services.work import Works
 from backend.services.worker_pool import WorkerPool
 
@@ -74,8 +76,10 @@ class Submission:
         self._attachments = attachments
         self._works = works
         self._equal = EqualWork(ledger, assets)
+        self._names = KnownNames(settings, pool)
         self._transitions = Transitions(ledger, events)
         self._submitting = 0
+        self.accepted = dict.fromkeys(("hit", "attached", "miss", "off"), 0)
 
     async def submit(
         self,
@@ -87,7 +91,7 @@ class Submission:
         """See `Jobs.submit`; a job that was known already is told by its id."""
         entry = self._registry.get(operation)
         if idempotency_key is None:
-            self.require_available(entry)
+            await self.require_available(entry)
         checked = entry.operation.check(body, self._assets.resolver())
         body_hash: str | None = None
         if idempotency_key is not None:
@@ -95,7 +99,8 @@ class Submission:
             known = self._replayed(idempotency_key, body_hash)
             if known is not None:
                 return known, False
-            self.require_available(entry)
+            await self.require_available(entry)
+        await self.require_names(entry.operation, checked)
         job = await self.draft(entry.operation, checked, wish)
         if not job.has_ended:
             self.require_room()
@@ -112,6 +117,7 @@ class Submission:
             if known is None:
                 raise Conflict("the job of this idempotency key was deleted just now")
             return known, False
+        self._count(job, wish.cache)
         await self.enqueue(job)
         return job, True
 
@@ -145,6 +151,7 @@ class Submission:
             await self._transitions.submit(job, more=more)
         finally:
             self._submitting -= 1
+        self._count(job, cache=False)
 
     async def admit_all(
         self, drafts: Iterable[Job], batch: Statement, more: Sequence[Statement], *, cache: bool
@@ -153,9 +160,11 @@ class Submission:
         Whoever asks for it then gives them to `enqueue`. Raises `QueueFull`, `StorageFull`."""
         jobs: list[Job] = []
         with ExitStack() as coming:
+            turns = Turns()
             for draft in drafts:  # one at a time, so that an equal one follows the one before
                 jobs.append(self._equal.shared(draft) if cache else draft)
                 coming.enter_context(self._equal.coming(jobs[-1]))
+                await turns.give()
             waiting = sum(not job.has_ended for job in jobs)
             if waiting:
                 self.require_room(waiting)
@@ -164,11 +173,16 @@ class Submission:
                 accepted = await self._transitions.submit_all(batch, more, jobs)
             finally:
                 self._submitting -= waiting
-        return jobs if accepted else None
+        if not accepted:
+            return None
+        for job in jobs:
+            self._count(job, cache)
+        return jobs
 
     async def enqueue(self, job: Job) -> None:
         """Let a job that was admitted be taken, or follow its leader."""
         if job.follows:
+            await self._equal.leader_written(job)  # else it would not be found
             await self._attachments.attach(job)
         elif not job.has_ended:
             self._runner.expect(job)
@@ -176,9 +190,21 @@ class Submission:
                 *(job.id, job.capability, job.priority), since=job.queued, model=job.model
             )
 
-    def require_available(self, entry: Entry) -> None:
+    async def require_names(self, operation: Operation[..., Any], checked: Checked) -> None:
+        """Raises `InvalidParameters` for a model, sampler … that is not there, as far as is known
+        before the run, and `OperationUnavailable` for a plugin's model that can be fetched."""
+        await self._names.require(operation, checked.params)
+        if operation.needs.model_kind is not None and checked.models:
+            why = await self._registry.missing_models(checked.models)
+            if why is not None:
+                raise OperationUnavailable(why.reason, remedy=why.remedy)
+
+    async def require_available(self, entry: Entry) -> None:
         """Raises `OperationUnavailable`."""
         why = entry.unavailable
+        if why is not None:  # a model file may have come this moment
+            await self._registry.look_for_models()
+            why = self._registry.get(entry.operation.name).unavailable
         if why is not None:
             raise OperationUnavailable(why.reason, remedy=why.remedy)
         runs_on = entry.operation.needs.runs_on
@@ -202,6 +228,12 @@ class Submission:
             )
         if shutil.disk_usage(self._settings.data_dir).free < limits.disk_floor_bytes:
             raise StorageFull("the disk is nearly full", remedy="Free some space.")
+
+    def _count(self, job: Job, cache: bool) -> None:
+        """A job was accepted: what equal work did for it."""
+        looked = cache and job.work is not None
+        shared = "hit" if job.cached else "attached" if job.leader is not None else "miss"
+        self.accepted[shared if looked else "off"] += 1
 
     def _replayed(self, key: str, body_hash: str) -> str | None:
         """The job that was made with this idempotency key."""

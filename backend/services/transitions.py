@@ -9,6 +9,7 @@ Whoever runs an attempt proves it by its token: a late or woken worker changes n
 
 from __future__ import annotations
 
+import asyncio
 import json
 import time
 from collections.abc import Callable, Sequence
@@ -20,9 +21,7 @@ from backend.services.execution import Execution
 from backend.services.job import ENDED, Job, State
 from backend.services.ledger import Ledger, Statement
 
-
-def _json(value: Any) -> str:
-    return json.dumps(value, separators=(",", ":"))
+_json: Final = json.JSONEncoder(separators=(",", ":")).encode
 
 
 _INSERT: Final = (
@@ -79,7 +78,9 @@ class Transitions:
         self, batch: Statement, more: Sequence[Statement], jobs: list[Job]
     ) -> bool:
         """Write all jobs of a batch, or none; false if *batch*, which inserts its row, did not."""
-        return await self._add(jobs, [batch, *more, *(_insert(job) for job in jobs)])
+        # in a thread: the texts of their parameters may have 32 MiB
+        inserts = await asyncio.to_thread(lambda: [_insert(job) for job in jobs])
+        return await self._add(jobs, [batch, *more, *inserts])
 
     def claim(self, job: Job, execution: Execution, refused: Callable[[], None]) -> None:
         """Begin the next attempt; *refused* is called if the job is not queued any more.

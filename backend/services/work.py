@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -47,11 +47,23 @@ class Work:
 class Works:
     """Says what work a call is."""
 
-    def __init__(self, settings: Settings, registry: Registry, assets: Assets) -> None:
+    def __init__(
+        self,
+        settings: Settings,
+        registry: Registry,
+        assets: Assets,
+        table: Callable[[], Mapping[str, Any] | None] = lambda: None,
+        kinds: Iterable[str] = (),
+    ) -> None:
+        """*table* is what a running ComfyUI says of its folders, *kinds* those of plugins: see
+        `services.model_folders.ModelFolders`."""
         self._settings = settings
         self._registry = registry
         self._assets = assets
-        self._folders = ModelFolders(settings)
+        self._table = table
+        self._own = ModelFolders(settings, kinds)
+        self._comfyuis = ModelFolders(settings, kinds)
+        self._release = settings.comfyui_path / "comfyui_version.py"
         self._engine: tuple[Any, ...] | None = None
 
     async def of(self, operation: Operation[..., Any], checked: Checked) -> Work:
@@ -60,9 +72,12 @@ class Works:
         if checked.varies or not self._settings.cache:
             return Work(None, model)
         editions: list[str | None] = []
-        if checked.models:  # files are read where they are new to us
-            editions = await asyncio.to_thread(
-                lambda: [self._edition(*named) for named in checked.models]
+        if checked.models:
+            folders = self._folders_of(operation)
+            if folders is None:
+                return Work(None, model)
+            editions = await asyncio.to_thread(  # files are read where they are new to us
+                lambda: [_edition(folders, *named) for named in checked.models]
             )
         if None in editions:
             return Work(None, model)
@@ -93,26 +108,21 @@ class Works:
             else:
                 yield [reference]
 
-    def _edition(self, kind: str, name: str) -> str | None:
-        """Which edition of a model lies under its name; of a folder, those of all its files."""
-        found = self._folders.find(kind, name)
-        paths = [found.path] if found is not None else self._of_folder(kind, name)
-        try:
-            return "+".join(f"{path.name}:{weights.edition(path)}" for path in paths) or None
-        except OSError:  # it went away, or cannot be read: the run will say so
+    def _folders_of(self, operation: Operation[..., Any]) -> ModelFolders | None:
+        """Where a run looks for model files; ``None`` where nobody knows: packs of nodes may add
+        folders, even before all others, and no ComfyUI runs that could say so."""
+        if operation.needs.runs_on != "comfy":
+            return self._own
+        table = self._table()
+        if table is None and self._settings.comfyui.custom_nodes:
             return None
-
-    def _of_folder(self, kind: str, name: str) -> list[Path]:
-        for folder in self._folders.folders(kind):
-            place = folder.path / name
-            if place.parent == folder.path and place.is_dir():
-                return sorted(path for path in place.rglob("*") if path.is_file())
-        return []
+        self._comfyuis.learn(table)
+        return self._comfyuis
 
     def _comfyui(self) -> list[Any]:
         """Which ComfyUI and torch do the work, and how they were told to."""
         comfyui = self._settings.comfyui
-        release = self._settings.comfyui_path / "comfyui_version.py"
+        release = self._release
         try:
             written = release.stat().st_mtime_ns
         except OSError:  # none, or one that does not say
@@ -120,6 +130,24 @@ class Works:
         if self._engine is None or self._engine[0] != written:
             self._engine = (written, release.read_text("utf-8") if written else "", _torch())
         return [*self._engine[1:], comfyui.cpu, comfyui.flags, comfyui.custom_nodes]
+
+
+def _edition(folders: ModelFolders, kind: str, name: str) -> str | None:
+    """Which edition of a model lies under its name; of a folder, those of all its files."""
+    found = folders.find(kind, name)
+    paths = [found.path] if found is not None else _of_folder(folders, kind, name)
+    try:
+        return "+".join(f"{path.name}:{weights.edition(path)}" for path in paths) or None
+    except OSError:  # it went away, or cannot be read: the run will say so
+        return None
+
+
+def _of_folder(folders: ModelFolders, kind: str, name: str) -> list[Path]:
+    for folder in folders.folders(kind):
+        place = folder.path / name
+        if place.parent == folder.path and place.is_dir():
+            return sorted(path for path in place.rglob("*") if path.is_file())
+    return []
 
 
 def _torch() -> str:

@@ -38,7 +38,7 @@ class WorkerLost(Exception):
 class WorkerProcess:
     """A worker of one kind, kept alive from `start` to `stop`."""
 
-    def __init__(self, kind: str, name: str, settings: Settings, *, ready_s: float = 120.0) -> None:
+    def __init__(self, kind: str, name: str, settings: Settings, *, ready_s: float = 300.0) -> None:
         self.kind = kind
         self.name = name
         self.state: State = "starting"
@@ -197,6 +197,8 @@ class WorkerProcess:
         if kind == "done":
             if message.get("progress"):
                 self.on_report(message["progress"], b"")
+            if "model_table" in message:  # a node of a pack has added a folder since
+                self.info["comfyui"]["model_table"] = message["model_table"]
             if self._answer is not None and not self._answer.done():
                 self._answer.set_result(message)
         elif kind == "loading":

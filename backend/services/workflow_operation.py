@@ -53,7 +53,7 @@ _TYPES: Final[dict[str, type]] = {
 @dataclass(frozen=True, slots=True)
 class Template:
     """One version of a stored workflow. ``created`` is in unix seconds; ``shipped`` is one that
-    comes with Kino, all others are somebody's own."""
+    comes with Kino, all others are somebody's own; ``about`` is what its document says of it."""
 
     name: str
     version: int
@@ -63,6 +63,7 @@ class Template:
     warnings: tuple[str, ...]
     created: float
     shipped: bool = False
+    about: str = ""
 
     def filled(self, values: Mapping[str, Any]) -> Graph:
         """The graph with a value for each parameter."""
@@ -135,7 +136,7 @@ def _function(template: Template, runs: Operation[..., Any]) -> Callable[..., An
     hints = {each["name"]: _annotation(each) for each in template.parameters}
     returned = get_type_hints(runs.function, include_extras=True)["return"]
     run.__doc__ = (
-        f"Run the stored workflow {template.name!r}.\n\n"
+        f"{template.about or f'Run the stored workflow {template.name!r}.'}\n\n"
         f"This is version {template.version}; every parameter left out is as it was stored."
     )
     run.__annotations__ = {**hints, "return": returned}

@@ -17,6 +17,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from backend.errors import Conflict, FieldError, UnknownName
+from backend.services import workflow_notes
 from backend.services.workflow_operation import (
     FAMILY,
     RUN,
@@ -232,6 +233,7 @@ def _template(row: Row) -> Template:
         warnings=tuple(json.loads(row["warnings"])),
         created=row["created"],
         shipped=row["shipped_for"] is not None,
+        about=workflow_notes.about(row["name"], bytes(row["original"])),
     )
 
 

@@ -22,6 +22,7 @@ from backend.errors import (
 )
 from backend.operations import read_json
 from backend.services.job import rfc3339
+from backend.services.workflow_notes import name_of
 from backend.services.workflow_operation import FAMILY, Template
 from backend.services.workflow_templates import Described, Templates
 
@@ -221,10 +222,7 @@ class Workflows:
 
 def _files(folder: Path) -> list[tuple[str, Path]]:
     """The workflows in a folder, by the names that they are stored under."""
-    return [
-        (re.sub(r"[^a-z0-9]+", "_", path.stem.lower()).strip("_"), path)
-        for path in sorted(folder.glob("*.json"))
-    ]
+    return [(name_of(path.stem), path) for path in sorted(folder.glob("*.json"))]
 
 
 def _summary(template: Template) -> dict[str, Any]:

@@ -29,12 +29,15 @@ export function readMidi(bytes) {
   return { tracks, notes, end };
 }
 
-/** Add a track's notes; returns its last tick. What is cut off ends it. */
+/**
+ * Add a track's notes; returns its last tick. What is cut off ends it, and a note that nothing
+ * ends lasts as long. Running status goes on behind meta events, as the service reads it.
+ */
 function readTrack(data, notes) {
   const sounding = new Map();
   let at = 0;
   let tick = 0;
-  let status = 0;
+  let running = 0;
   const number = () => {
     let value = 0;
     while (data[at] & 0x80) value = value * 128 + (data[at++] & 0x7f);
@@ -42,13 +45,14 @@ function readTrack(data, notes) {
   };
   while (at < data.length) {
     tick += number();
-    if (data[at] & 0x80) status = data[at++];
+    const status = data[at] & 0x80 ? data[at++] : running;
     if (status === 0xff || status === 0xf0 || status === 0xf7) {
       if (status === 0xff) at++;
       const length = number(); // not `at += number()`, which reads `at` first
       at += length;
       continue;
     }
+    running = status;
     const [key, velocity] = [data[at], data[at + 1]];
     const kind = status >> 4;
     at += kind === 0xc || kind === 0xd ? 1 : 2;
@@ -58,5 +62,6 @@ function readTrack(data, notes) {
     sounding.delete(voice);
     if (kind === 0x9 && velocity > 0) sounding.set(voice, tick);
   }
+  for (const [voice, start] of sounding) notes.push({ key: voice & 127, start, end: tick });
   return tick;
 }

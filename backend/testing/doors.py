@@ -28,7 +28,7 @@ from backend.services import invocation
 from backend.testing.service import Service
 
 DOORS: Final = ("python", "http", "openapi", "cli", "mcp", "node")
-PATIENCE_S: Final = 120.0
+PATIENCE_S: Final = 300.0
 SLOT: Final = {
     name: slot
     for slot, name in enumerate(("audio", "image", "mask", "midi", "automation", "file", "video"))

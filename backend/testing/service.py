@@ -23,8 +23,11 @@ import psutil
 from backend.config import inherited_environment
 
 LISTENS: Final = "Kino listens on "
-START_S: Final = 30.0
-STOP_S: Final = 60.0
+START_S: Final = 120.0
+STOP_S: Final = 180.0
+PATIENCE_S: Final = 300.0
+"""Waits here only guard against a hang: a machine may be starved, or stand still for seconds."""
+
 T = TypeVar("T")
 
 
@@ -71,12 +74,14 @@ class Service:
 
         *settings* are written as in the environment without ``KINO_``: ``workers=["cpu"]``,
         ``limits__json_bytes=4096``. Port, data folder and log format are set already, and each
-        call is worked for: a test of what equal work gets says ``cache=True``.
+        call is worked for: a test of what equal work gets says ``cache=True``. A worker has long to
+        obey a cancel; a test of one that does not says ``limits__cancel_grace_s``.
         Raises ``RuntimeError`` with the end of its log if it ends instead.
         """
         folder.mkdir(parents=True, exist_ok=True)
         data_dir, log, out = folder / "data", folder / "stderr.log", folder / "stdout.log"
         own = {"port": 0, "data_dir": data_dir, "log_format": "json", "cache": False}
+        own["limits__cancel_grace_s"] = 60.0
         given = {**own, **settings}
         with log.open("ab") as stderr, out.open("wb") as stdout:
             process = subprocess.Popen(
@@ -112,7 +117,7 @@ class Service:
         body: object = None,
         *,
         headers: Mapping[str, str] | None = None,
-        seconds: float = 60.0,
+        seconds: float = PATIENCE_S,
     ) -> Answer:
         """One request on a connection of its own. Bytes are sent as they are, else as JSON."""
         sent = dict(headers or {})
@@ -141,10 +146,10 @@ class Service:
             raise RuntimeError(f"upload: {answer.status} {answer.body[:500]!r}")
         return answer.json()
 
-    def run(self, operation: str, params: Mapping[str, Any], *, seconds: float = 60.0) -> Any:
+    def run(self, operation: str, params: Mapping[str, Any], *, seconds: float = PATIENCE_S) -> Any:
         """Run an operation to its end; return the job's JSON, whatever its state."""
         path = f"/v1/operations/{operation}?wait={seconds}"
-        answer = self.ask("POST", path, dict(params), seconds=seconds + 30)
+        answer = self.ask("POST", path, dict(params), seconds=seconds + 60)
         said = answer.json()
         if answer.status == 200:
             return said
@@ -152,7 +157,7 @@ class Service:
             return self.get(f"/v1/jobs/{said['job']}")
         raise RuntimeError(f"{operation}: {answer.status} {answer.body[:1000]!r}")
 
-    def wait_ready(self, *kinds: str, seconds: float = 120.0) -> Any:
+    def wait_ready(self, *kinds: str, seconds: float = PATIENCE_S) -> Any:
         """Wait until every worker (or those of *kinds*) is ready; return /readyz."""
 
         def ready() -> Any:
@@ -179,7 +184,7 @@ class Service:
         """End it without a word, as a power cut would; its workers die with it."""
         if self.process is not None and self.process.poll() is None:
             self.process.kill()
-            self.process.wait(10)
+            self.process.wait(STOP_S)
 
 
 def environment(settings: Mapping[str, object]) -> dict[str, str]:
@@ -206,7 +211,7 @@ def end_by_id(pid: int, seconds: float = STOP_S) -> None:
             process.wait(seconds)
         except psutil.TimeoutExpired:
             process.kill()
-            process.wait(10)
+            process.wait(STOP_S)
 
 
 def _tail(log: Path) -> str:

@@ -16,7 +16,7 @@ from urllib.parse import urlencode, urlsplit
 
 from backend.testing.service import Answer, until
 
-PATIENCE_S: Final = 60.0
+PATIENCE_S: Final = 180.0
 Message = dict[str, Any]
 
 

@@ -17,7 +17,10 @@ from backend.errors import DeadlineExceeded, from_problem
 from backend.wire import Message
 from backend.worker.outbox import Outbox
 
-_ON_THE_WAY_S: Final = 1.0
+ANSWER_S: Final = 60.0
+"""A guard against a hang, not a measure: a disk that is busy can hold a commit for seconds."""
+
+_ON_THE_WAY_S: Final = 10.0
 """The other side keeps the deadline; this much longer it may take until we hear of it."""
 
 
@@ -34,7 +37,7 @@ class Calls:
         self,
         name: str,
         data: Message,
-        deadline_s: float = 10.0,
+        deadline_s: float = ANSWER_S,
         seen: Callable[[Any], None] = lambda value: None,
     ) -> Any:
         """What the API process answers.

@@ -62,6 +62,13 @@ def node_classes(comfyui: Message | None) -> list[str]:
     return sorted(engine.current().classes())
 
 
+def model_table() -> Message:
+    """The folders of models as ComfyUI, which was started here, has them now."""
+    from backend.bricks import folders
+
+    return dict(folders.model_table())
+
+
 def _boot(settings: Settings, host: PluginHost, on_stage: Callable[[str], None]) -> Message:
     operations = {name: entry[0] for name, entry in host.operations.items()}
     unavailable = {name: entry[2] for name, entry in host.operations.items() if entry[2]}
@@ -75,7 +82,7 @@ def _boot(settings: Settings, host: PluginHost, on_stage: Callable[[str], None])
                 "ComfyUI is switched off", "Set KINO_COMFYUI__ENABLED=true."
             ).as_json()
         }
-    from backend.bricks import boot, nodes, packs
+    from backend.bricks import boot, nodes, packs, sampling
     from backend.bricks import folders as model_folders
 
     folders = ModelFolders(settings)
@@ -108,6 +115,9 @@ def _boot(settings: Settings, host: PluginHost, on_stage: Callable[[str], None])
     )
     return {
         **_as_json(info),
+        # packs may have added some since
+        "samplers": sampling.samplers(),
+        "schedulers": sampling.schedulers(),
         "packs": [report.as_json() for report in reports],
         "model_table": model_folders.model_table(),
     }

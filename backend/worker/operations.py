@@ -51,6 +51,7 @@ class OperationHandler:
         self._current: tuple[str, int] | None = None
         self._ended: tuple[str, int] | None = None
         self._lock = threading.Lock()
+        self._table: Message | None = None
 
     def start(self) -> Message:
         """Load plugins, then ComfyUI. A plugin or a ComfyUI that fails is reported, not fatal."""
@@ -60,6 +61,7 @@ class OperationHandler:
         comfyui: Message | None = None
         if self._kind == "comfy":
             comfyui = engine.start(self._settings, self._host, self._stage)
+            self._table = comfyui.get("model_table")
         self._host.start()
         unavailable: dict[str, dict[str, str]] = {}
         for name, (operation, _, why) in self._host.operations.items():
@@ -88,12 +90,26 @@ class OperationHandler:
 
         try:
             if message["operation"] == prompts.OPERATION and self._prompts is not None:
-                return self._prompts.run(message, self._outbox, is_cancelled)
-            return run(message, self._operations, self._outbox, is_cancelled, lane.current().run)
+                done = self._prompts.run(message, self._outbox, is_cancelled)
+            else:
+                run_there = lane.current().run
+                done = run(message, self._operations, self._outbox, is_cancelled, run_there)
+            return {**done, **self._news()}
         finally:
             with self._lock:
                 self._current, self._ended = None, attempt
                 self._asked_to_end.discard(attempt)
+
+    def _news(self) -> Message:
+        """The folders of models, if a node of a pack has changed them while it ran: results of
+        equal work depend on which file a name stands for."""
+        if self._table is None or not self._settings.comfyui.custom_nodes:
+            return {}
+        now = engine.model_table()
+        if now == self._table:
+            return {}
+        self._table = now
+        return {"model_table": now}
 
     def interrupt(self, job_id: str, attempt: int) -> None:
         with self._lock:

@@ -14,6 +14,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, Final
 
+from backend.bricks.engine import FOLDERS
 from backend.context import Cancelled, Context, scratch_in
 from backend.errors import OperationUnavailable
 from backend.media.image import Image
@@ -96,10 +97,12 @@ def run(
     return {**about, **done, "clean": clean}
 
 
-def _tidy(folder: str | Path, *, keep_files: bool = False) -> bool:
+def _tidy(
+    folder: str | Path, *, keep_files: bool = False, keep: Mapping[str, Any] = FOLDERS
+) -> bool:
     """Empty a folder, as ``shutil.rmtree`` at a third of its cost; nobody else works in it.
 
-    Says whether it is empty now.
+    Says whether it is empty now but for the folders to *keep*, which are.
     """
     empty = True
     try:
@@ -107,8 +110,10 @@ def _tidy(folder: str | Path, *, keep_files: bool = False) -> bool:
             found = list(entries)
         for entry in found:
             if entry.is_dir(follow_symlinks=False):
-                empty = _tidy(entry.path) and empty
-                os.rmdir(entry.path)  # noqa: PTH106 - scandir gives strings, and this is on every job
+                below = keep.get(entry.name)
+                empty = _tidy(entry.path, keep=below or {}) and empty
+                if below is None:
+                    os.rmdir(entry.path)  # noqa: PTH106 - scandir gives strings, on every job
             elif keep_files:
                 empty = False
             else:

@@ -25,7 +25,7 @@ import psutil
 
 ROOT: Final = Path(__file__).resolve().parent.parent.parent
 TREE: Final = ROOT / "backend" / "ComfyUI"
-PATIENCE_S: Final = 180.0
+PATIENCE_S: Final = 600.0
 MIB: Final = 2**20
 
 
@@ -64,14 +64,14 @@ def free_port() -> int:
 
 
 def get_json(url: str) -> Any:
-    with urllib.request.urlopen(url, timeout=10) as answer:
+    with urllib.request.urlopen(url, timeout=60) as answer:
         return json.loads(answer.read())
 
 
 def answers(url: str) -> bool:
     """Whether *url* answers 200 now."""
     try:
-        with urllib.request.urlopen(url, timeout=2) as answer:
+        with urllib.request.urlopen(url, timeout=30) as answer:
             return bool(answer.status == 200)
     except (urllib.error.URLError, ConnectionError, TimeoutError):
         return False
@@ -115,13 +115,13 @@ def wait_until(condition: Any, process: subprocess.Popen[bytes], log: Path) -> N
 
 
 def stop(process: subprocess.Popen[bytes]) -> None:
-    """Ask the process to end; after 30 s, end its whole tree."""
+    """Ask the process to end; after 60 s, end its whole tree."""
     if process.poll() is not None:
         return
     tree = psutil.Process(process.pid).children(recursive=True)
     process.terminate()
     try:
-        process.wait(30)
+        process.wait(60)
     except subprocess.TimeoutExpired:
         process.kill()
         process.wait()

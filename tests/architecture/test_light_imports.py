@@ -24,7 +24,7 @@ def _imported(*modules: str) -> list[str]:
         f"print(json.dumps([name for name in {HEAVY!r} if name in sys.modules]))"
     )
     said = subprocess.run(
-        [sys.executable, "-P", "-c", code], capture_output=True, text=True, timeout=60, check=False
+        [sys.executable, "-P", "-c", code], capture_output=True, text=True, timeout=600, check=False
     )
     assert said.returncode == 0, said.stderr
     found: list[str] = json.loads(said.stdout)

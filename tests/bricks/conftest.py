@@ -81,7 +81,7 @@ class EngineProcess:
         self._process.stdin.flush()
 
     def expect(
-        self, name: str, seconds: float = 60.0, seen: Callable[[], None] | None = None
+        self, name: str, seconds: float = 300.0, seen: Callable[[], None] | None = None
     ) -> Any:
         """Wait for an answer called *name*; progress on the way is kept, and told to *seen*.
 
@@ -164,11 +164,11 @@ class EngineProcess:
         with contextlib.suppress(BrokenPipeError):
             self._process.stdin.close()
         try:
-            self._process.wait(10)
+            self._process.wait(60)
         except subprocess.TimeoutExpired:
             self._process.kill()
-            self._process.wait(10)
-        self._reader.join(10)
+            self._process.wait(60)
+        self._reader.join(60)
         self._process.stdout.close()
         self._log.close()
 
@@ -194,7 +194,7 @@ def start_engine(
         folder = hostile_packages(tmp_path_factory.mktemp(name))
         process = EngineProcess(folder, *words, environment={"PYTHONPATH": str(folder)})
         started.append(process)
-        process.info = process.expect("ready", 100.0)
+        process.info = process.expect("ready", 600.0)
         return process
 
     yield start

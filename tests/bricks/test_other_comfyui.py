@@ -14,7 +14,6 @@ from backend.config import ROOT, inherited_environment
 pytestmark = [
     pytest.mark.contract,
     pytest.mark.xdist_group("other-comfyui"),
-    pytest.mark.timeout(600),
 ]
 LOCK = Path(__file__).with_name("comfyui-0.20.1.lock")
 PROBES = Path(__file__).with_name("probes.py")
@@ -52,7 +51,7 @@ PICTURE = {
     "2": {"class_type": "SaveImage", "inputs": {"images": ["1", 0], "filename_prefix": "x"}},
     "3": {"class_type": "KinoSaveAsset", "inputs": {"image": ["1", 0], "name": "same"}},
 }
-SLEEP = {"1": {"class_type": "KinoTestSleep", "inputs": {"seconds": 30.0, "steps": 3000}}}
+SLEEP = {"1": {"class_type": "KinoTestSleep", "inputs": {"seconds": 600.0, "steps": 10_000}}}
 
 
 def test_it_is_another_release_and_boots(other):
@@ -88,7 +87,7 @@ def test_a_job_is_interrupted_alone(other):
             sent.append(True)
             other.interrupt(job)
 
-    assert other.expect("interrupted", 20.0, once)
+    assert other.expect("interrupted", seen=once)
     assert other.failure().type == "Cancelled"
     assert other.run(PICTURE)["produced"]
 

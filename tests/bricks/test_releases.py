@@ -87,7 +87,7 @@ class Place:
     def swap(self, kill_at: int = 0, verb: str = "swap") -> int:
         """Swap in another process, which kills itself before the n-th change; its status."""
         command = [sys.executable, "-P", "-c", SWAP, str(self.tree), str(kill_at), verb]
-        return subprocess.run(command, env=worker_environment(), timeout=60).returncode
+        return subprocess.run(command, env=worker_environment(), timeout=600).returncode
 
 
 @pytest.fixture
@@ -250,7 +250,7 @@ def test_the_packages_of_a_tree_win(
         env=worker_environment(),
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=600,
     )
     assert told in said.stdout, said.stdout + said.stderr
 

@@ -99,7 +99,7 @@ async def test_a_message_that_cannot_be_sent_silences_nobody() -> None:
     publishing = asyncio.create_task(server._publish(stand_in))
     for message in ("before", object(), "after"):
         stand_in.messages.put_nowait(message)
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(120):
         while len(heard) < 2:
             await asyncio.sleep(0.01)
     publishing.cancel()

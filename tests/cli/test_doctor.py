@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import socket
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -134,3 +136,26 @@ def test_a_public_address_without_a_key_is_essential() -> None:
     found = machine.address(Settings(host="0.0.0.0", port=0))
     assert found.is_fatal
     assert "KINO_API_KEYS" in found.remedy
+
+
+def test_variables_of_older_systems_are_read_and_told(kino_at, launch, tmp_path: Path) -> None:
+    """The service takes them from .env and warns with the new name; doctor says the same where it
+    is run, also of those that mean nothing here."""
+    folder = tmp_path / "older"
+    folder.mkdir()
+    (folder / ".env").write_text("COMFYUI_LOG_LEVEL=WARN\nWORKER_POLL_INTERVAL=5\nAPI_PORT=1\n")
+    service = launch(folder=folder)
+    told = [json.loads(line) for line in service.log.read_text().splitlines()]
+    older = {each["variable"]: each for each in told if each["event"] == "older variable"}
+    assert older["COMFYUI_LOG_LEVEL"]["outcome"] == "it is an older name, read as KINO_LOG_LEVEL"
+    assert older["COMFYUI_LOG_LEVEL"]["remedy"] == "Write KINO_LOG_LEVEL instead."
+    assert older["API_PORT"]["outcome"] == "it is not read, as KINO_PORT is set"
+    assert "needless" in older["WORKER_POLL_INTERVAL"]["outcome"]
+    service.wait_ready()
+    assert {each["level"] for each in map(json.loads, service.log.read_text().splitlines())} == {
+        "warning"
+    }
+    doctor = replace(kino_at(""), folder=folder)
+    found = by_name(doctor("doctor", "--json", data_dir=tmp_path / "data").json())
+    assert found["variable COMFYUI_LOG_LEVEL"]["remedy"] == "Write KINO_LOG_LEVEL instead."
+    assert found["variable API_PORT"]["state"] == "note"

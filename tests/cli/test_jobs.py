@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import pty
 import signal
@@ -9,13 +10,18 @@ from pathlib import Path
 
 from backend.testing.service import until
 
-GONE_S = 20.0
+GONE_S = 120.0
 
 
-def running(service) -> str | None:
-    """The id of the job that runs, if one does."""
+def known(service) -> set[str]:
+    """The ids of all jobs; what an earlier test has cancelled may still be ending."""
+    return {item["id"] for item in service.get("/v1/jobs?limit=200")["items"]}
+
+
+def running(service, before=frozenset()) -> str | None:
+    """The id of a job that runs and was not there *before*, if one does."""
     items = service.get("/v1/jobs?state=running")["items"]
-    return items[0]["id"] if items else None
+    return next((item["id"] for item in items if item["id"] not in before), None)
 
 
 def test_a_job_can_be_left_and_found_again(errand, errands, folder: Path) -> None:
@@ -70,6 +76,20 @@ def test_cancel_and_retry(errand) -> None:
         assert (refused.status, refused.json()["status"]) == (1, 409)
 
 
+def test_many_jobs_are_cancelled_by_what_they_have_in_common(errand) -> None:
+    """All that fit the options end, and how many it were is said; it is either these or a job."""
+    ids = [errand.ok("run", "errand.wait", "--no-wait").out.strip() for _ in range(2)]
+    told = errand.ok("jobs", "cancel", "--operation=errand.wait", "--json").json()
+    assert told["cancelled"] + told["stopping"] >= 2
+    for job_id in ids:
+        assert "was cancelled" in errand("jobs", "wait", job_id).err
+    assert "0 cancelled" in errand.ok("jobs", "cancel", "--operation=errand.none").out
+    for words in (["cancel"], ["cancel", ids[0], "--state=queued"]):
+        refused = errand("jobs", *words)
+        assert (refused.status, refused.out) == (2, "")
+        assert "either a job or options" in refused.err
+
+
 def test_unknown_jobs_and_states_are_refused(errand) -> None:
     """A job that does not exist ends with 1; so does a state that no job can have."""
     for words in (["show", "job_x"], ["wait", "job_x"], ["cancel", "a/b"], ["events", "job_x"]):
@@ -80,9 +100,10 @@ def test_unknown_jobs_and_states_are_refused(errand) -> None:
 
 def test_ctrl_c_cancels_the_job(errand, errands) -> None:
     """After SIGINT the job is cancelled, the command says so and ends with 130."""
+    before = known(errands)
     with errand.start("run", "errand.wait") as process:
         try:
-            job_id = until("the job runs", lambda: running(errands), seconds=30)
+            job_id = until("the job runs", lambda: running(errands, before), seconds=300)
             process.send_signal(signal.SIGINT)
             _, err = process.communicate(timeout=GONE_S)
         finally:
@@ -94,10 +115,10 @@ def test_ctrl_c_cancels_the_job(errand, errands) -> None:
 
 def test_the_wait_has_a_deadline(errand, errands) -> None:
     """--timeout ends the command with 1 while the job goes on; the way back to it is said."""
+    before = known(errands)
     ended = errand("run", "errand.wait", "--timeout=0.5")
     assert ended.status == 1
-    job_id = running(errands)
-    assert job_id is not None
+    job_id = until("the job runs", lambda: running(errands, before), seconds=300)
     assert f"kino jobs wait {job_id}" in ended.err
     errand.ok("jobs", "cancel", job_id)
 
@@ -108,31 +129,47 @@ def test_a_restart_of_the_service_does_not_end_the_wait(kino_at, launch, tmp_pat
     first = launch(folder=tmp_path / "one", plugins_dir=plugins)
     port = first.url.rpartition(":")[2]
     first.wait_ready()
-    with kino_at(first.url).start("run", "errand.wait", "--duration-s=1", "--json") as process:
+    go = tmp_path / "go"
+    with kino_at(first.url).start("run", "errand.hold", f"--until={go}", "--json") as process:
         try:
-            until("the job runs", lambda: running(first), seconds=30)
+            until("the job runs", lambda: running(first), seconds=300)
             first.kill()
             launch(folder=tmp_path / "one", plugins_dir=plugins, port=port)
-            out, err = process.communicate(timeout=60)
+            go.touch()
+            out, err = process.communicate(timeout=600)
         finally:
             process.kill()
     assert process.returncode == 0, err
     assert '"state": "succeeded"' in out
 
 
-def test_a_terminal_sees_a_bar(errand) -> None:
+def test_a_terminal_sees_a_bar(errand, tmp_path: Path) -> None:
     """On a terminal the progress is drawn on stderr, and stdout holds the result alone."""
     ours, theirs = pty.openpty()
+    go, drawn = tmp_path / "go", b""
     try:
-        with errand.start("run", "errand.wait", "--duration-s=0.7", stderr=theirs) as process:
+        with errand.start("run", "errand.hold", f"--until={go}", stderr=theirs) as process:
             try:
-                out, _ = process.communicate(timeout=60)
+                os.close(theirs)
+                while part := read_terminal(ours):
+                    drawn += part
+                    if b"50%" in drawn:
+                        go.touch()
+                out, _ = process.communicate(timeout=600)
             finally:
                 process.kill()
-        drawn = os.read(ours, 1 << 20).decode()
     finally:
         os.close(ours)
-        os.close(theirs)
-    assert (process.returncode, out) == (0, "result: 0.7\n")
-    assert "errand.wait" in drawn
-    assert "%" in drawn
+    assert (process.returncode, out) == (0, "result: held\n")
+    assert b"errand.hold" in drawn
+    assert b"50%" in drawn
+
+
+def read_terminal(descriptor: int) -> bytes:
+    """What was drawn meanwhile; nothing when nobody draws any more, which Linux calls an error."""
+    try:
+        return os.read(descriptor, 1 << 16)
+    except OSError as error:
+        if error.errno != errno.EIO:
+            raise
+        return b""

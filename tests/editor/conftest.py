@@ -21,7 +21,7 @@ from backend.testing.service import Service
 
 T = TypeVar("T")
 LARGEST_UPLOAD: Final = 1_500_000
-PATIENCE_MS: Final = 60_000
+PATIENCE_MS: Final = 300_000
 FLAGS: Final = [
     *("--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-sync"),
     *("--disable-background-networking", "--disable-component-update"),
@@ -29,8 +29,12 @@ FLAGS: Final = [
 ]
 READY: Final = (
     "() => Boolean(window.app?.extensionManager && window.app?.graph && "
-    "LiteGraph.registered_node_types.InternodeAudioMixer)"
+    "LiteGraph.registered_node_types.InternodeAudioMixer && comfyAPI.api.api.clientId && "
+    "app.extensionManager.spinner === false)"
 )
+"""The id is told by the WebSocket's first message. What is run before is heard by nobody. While the
+page's spinner turns, it still sets itself up: files that are dropped then are taken by nobody."""
+
 OF_THE_EDITOR: Final = re.compile(
     r"violates the (following|document's) Content Security Policy|user\.css|"
     r"Failed to load resource: the server responded with a status of (404|413|415|422)|"
@@ -55,6 +59,24 @@ ADD: Final = """async ([type, x, y]) => {
   return node.id;
 }"""
 
+PICTURE: Final = """async () => {
+  const made = LiteGraph.createNode("EmptyImage");
+  const saved = LiteGraph.createNode("SaveImage");
+  app.graph.add(made);
+  app.graph.add(saved);
+  made.widgets.find(({name}) => name === "width").value = 32;
+  made.connect(0, saved, 0);
+  if (!(await app.queuePrompt(0))) throw new Error("the prompt was not taken");
+  return saved.id;
+}"""
+FETCHED: Final = """async (id) => {
+  const [{filename, subfolder, type}] = app.nodeOutputs[id].images;
+  const query = new URLSearchParams({filename, subfolder, type});
+  const {api} = comfyAPI.api;
+  const bytes = new Uint8Array(await (await api.fetchApi("/view?" + query)).arrayBuffer());
+  return Array.from(bytes.slice(1, 4), (each) => String.fromCharCode(each)).join("");
+}"""
+
 
 class Editor:
     """The editor in one page. Playwright's event loop lives in a thread of its own; `do` works
@@ -66,6 +88,9 @@ class Editor:
         self.requests: list[Request] = []
         self._thread = thread
         self._page = page
+        self.do(self._listen)  # it tells the browser, so it must be that thread
+
+    def _listen(self, page: Page) -> None:
         page.on("pageerror", lambda error: self.errors.append(f"{error}\n{error.stack}"))
         page.on("console", self._heard)
         page.on("request", self._asked)
@@ -85,7 +110,7 @@ class Editor:
         """What a JavaScript function, told *given*, gives back."""
         return self.do(lambda page: page.evaluate(expression, given))
 
-    def until(self, expression: str, given: Any = None, *, seconds: float = 10.0) -> None:
+    def until(self, expression: str, given: Any = None, *, seconds: float = 120.0) -> None:
         """Wait until a JavaScript function gives true."""
         limit = 1000 * seconds
         self.do(lambda page: page.wait_for_function(expression, arg=given, timeout=limit))
@@ -93,15 +118,24 @@ class Editor:
     def open(self) -> None:
         """Open the page, and wait until every node is there."""
 
-        def go(page: Page) -> None:
-            page.goto(self.service.url + "/editor")
-            page.wait_for_function(READY)
+        self.do(lambda page: page.goto(self.service.url + "/editor"))
+        self.ready()
 
-        self.do(go)
+    def ready(self) -> None:
+        """Wait until every node is there."""
+        self.do(lambda page: page.wait_for_function(READY))
 
     def add(self, kind: str, x: int = 80, y: int = 80) -> int:
         """Put a node into the graph; its id."""
         return int(self.run(ADD, [kind, x, y]))
+
+    def queue_picture(self) -> int:
+        """Queue a graph that makes a picture; the id of the node that saves it."""
+        return int(self.run(PICTURE))
+
+    def kind_of(self, node: int) -> str:
+        """What the bytes of a node's picture say that it is: ``PNG``."""
+        return str(self.run(FETCHED, node))
 
     def prompt(self) -> Any:
         """What the editor would queue."""
@@ -135,7 +169,7 @@ def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
     folder = tmp_path_factory.mktemp("editor")
     service = Service.start(folder, workers=["comfy"], limits__upload_bytes=LARGEST_UPLOAD)
     try:
-        service.wait_ready("comfy", seconds=170)
+        service.wait_ready("comfy")
         for name, value in SETTINGS.items():
             answer = service.ask("POST", f"/editor/api/settings/{name}", value)
             assert answer.status == 200
@@ -158,7 +192,10 @@ def _browser(_thread: ThreadPoolExecutor) -> Iterator[Browser]:
 
     def start() -> tuple[Any, Browser]:
         playwright = sync_playwright().start()
-        return playwright, playwright.chromium.launch(executable_path=program, args=FLAGS)
+        browser = playwright.chromium.launch(
+            executable_path=program, args=FLAGS, timeout=PATIENCE_MS
+        )
+        return playwright, browser
 
     playwright, browser = _thread.submit(start).result()
     yield browser
@@ -176,6 +213,16 @@ def _editor(served: Service, _thread: ThreadPoolExecutor, _browser: Browser) -> 
     editor = Editor(served, _thread, _thread.submit(new_page).result())
     editor.open()
     return editor
+
+
+@pytest.fixture
+def new_editor(_thread: ThreadPoolExecutor) -> Callable[[Service, Page], Editor]:
+    """``new_editor(service, page)``: the editor that is open in a page of the test's own."""
+
+    def new(service: Service, page: Page) -> Editor:
+        return Editor(service, _thread, page)
+
+    return new
 
 
 def _emptied(editor: Editor, *, nodes2: bool) -> Editor:

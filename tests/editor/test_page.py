@@ -3,30 +3,12 @@
 from __future__ import annotations
 
 import re
-from typing import Any, Final
+from typing import Any
 from urllib.parse import urlsplit
 
 import pytest
 
 pytestmark = pytest.mark.xdist_group("editor")
-
-PICTURE: Final = """async () => {
-  const made = LiteGraph.createNode("EmptyImage");
-  const saved = LiteGraph.createNode("SaveImage");
-  app.graph.add(made);
-  app.graph.add(saved);
-  made.widgets.find(({name}) => name === "width").value = 32;
-  made.connect(0, saved, 0);
-  if (!(await app.queuePrompt(0))) throw new Error("the prompt was not taken");
-  return saved.id;
-}"""
-FETCHED: Final = """async (id) => {
-  const [{filename, subfolder, type}] = app.nodeOutputs[id].images;
-  const query = new URLSearchParams({filename, subfolder, type});
-  const {api} = comfyAPI.api;
-  const bytes = new Uint8Array(await (await api.fetchApi("/view?" + query)).arrayBuffer());
-  return Array.from(bytes.slice(1, 4), (each) => String.fromCharCode(each)).join("");
-}"""
 
 
 def test_the_editor_is_found_without_its_slash(served: Any) -> None:
@@ -48,6 +30,7 @@ def test_the_editors_calls_are_answered(served: Any) -> None:
     assert ours == {
         "/extensions/kino/kino-dsp.js",
         "/extensions/kino-files/loaders.js",
+        "/extensions/kino-files/savers.js",
         "/extensions/kino-mixer/mixer.js",
         "/extensions/kino-workflows/note.js",
     }
@@ -101,11 +84,11 @@ def test_the_editor_opens_and_nothing_leaves(editor: Any) -> None:
 
 def test_a_graph_is_run_from_the_editor(editor: Any) -> None:
     """Run gives the picture in the editor, and the prompt was a durable job of Kino."""
-    before = {job["id"] for job in editor.service.get("/v1/jobs")["items"]}
-    node = editor.run(PICTURE)
-    editor.until("(id) => app.nodeOutputs[id]?.images?.length === 1", node, seconds=90)
-    assert editor.run(FETCHED, node) == "PNG"
-    jobs = [job for job in editor.service.get("/v1/jobs")["items"] if job["id"] not in before]
-    assert [job["operation"] for job in jobs] == ["comfyui.prompt"]
-    done = editor.service.get(f"/v1/jobs/{jobs[0]['id']}?wait=20")
+    prompts = "/v1/jobs?operation=comfyui.prompt"  # others describe what is shipped
+    before = {job["id"] for job in editor.service.get(prompts)["items"]}
+    node = editor.queue_picture()
+    editor.until("(id) => app.nodeOutputs[id]?.images?.length === 1", node, seconds=300)
+    assert editor.kind_of(node) == "PNG"
+    (job,) = [job for job in editor.service.get(prompts)["items"] if job["id"] not in before]
+    done = editor.service.get(f"/v1/jobs/{job['id']}?wait=120")
     assert done["state"] == "succeeded"

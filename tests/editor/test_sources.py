@@ -42,4 +42,4 @@ def test_lines_are_not_too_long() -> None:
 def test_only_extensions_end_in_js() -> None:
     """The editor imports every .js it finds as an extension; parts of them are .mjs."""
     names = {path.name for path in sources() if path.suffix == ".js"}
-    assert names == {"kino-dsp.js", "loaders.js", "mixer.js", "note.js"}
+    assert names == {"kino-dsp.js", "loaders.js", "mixer.js", "note.js", "savers.js"}

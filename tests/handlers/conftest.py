@@ -19,7 +19,7 @@ from backend.handlers import listening
 from backend.handlers.keys import EVENTS, JOBS
 from backend.services.identifiers import job_id
 
-DEADLINE_S = 10.0
+DEADLINE_S = 300.0
 
 
 @dataclass
@@ -115,22 +115,33 @@ class OneJob:
 
 
 @pytest.fixture
-async def stream(open_door: Opener):
-    """A door with real events and one running job: (door, the job, its path)."""
-    job = OneJob(job_id())
+async def open_stream(open_door: Opener):
+    """``await open_stream(parts, **settings)``: a door with real events, further *parts* and one
+    running job: (door, the job, its path)."""
 
-    async def jobs(app: web.Application) -> AsyncIterator[None]:
-        stand_in: Any = job
-        app[JOBS] = stand_in
-        await app[EVENTS]._ledger.write(
-            (
-                "INSERT INTO job (id, operation, version, params, inputs, metadata, capability,"
-                " priority, state, max_attempts, timeout_s, created)"
-                " VALUES (?, 'a.b', 1, '{}', '[]', '{}', 'cpu', 0, 'running', 2, 60, 0)",
-                (job.id,),
+    async def open_one(parts: Sequence[kino.Part] = (), **settings: Any):
+        job = OneJob(job_id())
+
+        async def jobs(app: web.Application) -> AsyncIterator[None]:
+            stand_in: Any = job
+            app[JOBS] = stand_in
+            await app[EVENTS]._ledger.write(
+                (
+                    "INSERT INTO job (id, operation, version, params, inputs, metadata, capability,"
+                    " priority, state, max_attempts, timeout_s, created)"
+                    " VALUES (?, 'a.b', 1, '{}', '[]', '{}', 'cpu', 0, 'running', 2, 60, 0)",
+                    (job.id,),
+                )
             )
-        )
-        yield
+            yield
 
-    door = await open_door(parts=(kino._ledger, kino._events, jobs))
-    return door, job, f"/v1/jobs/{job.id}/events"
+        door = await open_door(parts=(kino._ledger, kino._events, jobs, *parts), **settings)
+        return door, job, f"/v1/jobs/{job.id}/events"
+
+    return open_one
+
+
+@pytest.fixture
+async def stream(open_stream: Opener):
+    """A door with real events and one running job: (door, the job, its path)."""
+    return await open_stream()

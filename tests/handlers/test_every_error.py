@@ -123,14 +123,14 @@ def faults(faulty_plugins: Path, tmp_path_factory: pytest.TempPathFactory) -> It
 def test_failed_jobs_carry_the_problem(faults, name, slug):
     """A failed job carries the problem of its class, which is also the answer to who waits: no
     path, no traceback, retries counted."""
-    job = faults.run(f"faults.{name}", {}, seconds=60)
+    job = faults.run(f"faults.{name}", {})
     assert job["state"] == "failed"
     error = job["error"]
     assert error["type"] == f"/v1/problems/{slug}"
     known = faults.get(error["type"])
     assert (error["status"], error["retryable"]) == (known["status"], known["retryable"])
     assert job["attempt"] == (job["max_attempts"] if error["retryable"] else 1)
-    answer = faults.ask("POST", f"/v1/operations/faults.{name}?wait=60", {})
+    answer = faults.ask("POST", f"/v1/operations/faults.{name}?wait=120", {})
     assert answer.status == error["status"]
     assert answer.headers["content-type"].startswith("application/problem+json")
     problem = answer.json()

@@ -131,7 +131,7 @@ def test_cancel_and_retry(stopped):
     until(
         "the worker has the first",
         lambda: service.get(f"/v1/jobs/{running}")["state"] == "running",
-        seconds=10,
+        seconds=300,
     )
     job = service.ask("POST", MIX, mix_of(tone)).json()
     assert service.get(job["links"]["self"])["waiting_for"]["position"] == 1
@@ -148,7 +148,7 @@ def test_cancel_and_retry(stopped):
 def follow_until(service, job_id, type_, count):
     """Follow a live stream until the n-th event of a type."""
     parts = urlsplit(service.url)
-    connection = http.client.HTTPConnection(str(parts.hostname), parts.port, timeout=20)
+    connection = http.client.HTTPConnection(str(parts.hostname), parts.port, timeout=600)
     found, seen = [], 0
     try:
         connection.request("GET", f"/v1/jobs/{job_id}/events")
@@ -227,7 +227,7 @@ def test_a_client_that_leaves_harms_nobody(stopped):
     job = service.ask("POST", MIX, mix_of(tone)).json()
     parts = urlsplit(service.url)
     for _ in range(50):
-        with socket.create_connection((parts.hostname, parts.port), timeout=10) as connection:
+        with socket.create_connection((parts.hostname, parts.port), timeout=600) as connection:
             head = f"GET /v1/jobs/{job['id']}/events HTTP/1.1\r\nHost: localhost\r\n\r\n"
             connection.sendall(head.encode())
     assert service.get("/healthz") == {"status": "ok"}

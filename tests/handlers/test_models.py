@@ -186,7 +186,7 @@ def test_details_and_hash(modelled: Service, place: Path) -> None:
     before = modelled.get(one)
     shapes.ModelDetails.model_validate(before)
     assert before["hash"] == {"state": "absent"} and before["sha256"] is None
-    answer = modelled.ask("POST", f"{one}/hash?wait=20")
+    answer = modelled.ask("POST", f"{one}/hash?wait=120")
     assert answer.status == 200
     assert answer.json()["sha256"] == hashlib.sha256(path.read_bytes()).hexdigest()
     assert modelled.get(one)["sha256"] == answer.json()["sha256"]
@@ -206,13 +206,13 @@ def test_a_long_hash_tells_how_far_it_is_and_can_be_stopped(modelled: Service, p
     try:
         answer = modelled.ask("POST", f"{one}/hash")
         assert answer.status == 202 and answer.json()["total_bytes"] == 64 << 30
-        until("it moves", lambda: modelled.get(one)["hash"].get("done_bytes"), seconds=20)
+        until("it moves", lambda: modelled.get(one)["hash"].get("done_bytes"), seconds=300)
         assert modelled.get(one)["hash"]["state"] == "running"
         other = modelled.ask("POST", "/v1/models/loras/line.safetensors/hash").json()
         assert other["state"] == "waiting"  # one at a time
         assert modelled.ask("DELETE", f"{one}/hash").status == 204
         assert modelled.get(one)["hash"] == {"state": "absent"}
-        told = modelled.ask("POST", "/v1/models/loras/line.safetensors/hash?wait=20").json()
+        told = modelled.ask("POST", "/v1/models/loras/line.safetensors/hash?wait=120").json()
         assert told["state"] == "done"
     finally:
         path.unlink()

@@ -79,6 +79,6 @@ def test_the_access_log(cpu_service):
         lines = cpu_service.log.read_text().splitlines()
         return next((line for line in lines if number in line), None)
 
-    line = until("the line is written", written, seconds=5)
+    line = until("the line is written", written, seconds=300)
     assert '"path": "/v1/jobs"' in line
     assert "top.secret" not in line

@@ -92,13 +92,13 @@ class Clients:
             self.failures.append(error)
 
     def _submit(self, key: str, operation: str, params: dict[str, Any]) -> None:
-        end = time.monotonic() + 120
+        end = time.monotonic() + 600
         while time.monotonic() < end:
             with contextlib.suppress(OSError, http.client.HTTPException):
                 answer = self.where().ask(
                     *("POST", f"/v1/operations/{operation}", params),
                     headers={"Idempotency-Key": key},
-                    seconds=10,
+                    seconds=300,
                 )
                 if answer.status in (200, 202):
                     self.journal.note(key, answer.json()["id"])

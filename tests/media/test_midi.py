@@ -7,7 +7,8 @@ import io
 import mido
 import pytest
 
-from backend.media.midi import Midi, Note, NotMidi
+from backend.media.midi import Midi, Note
+from backend.media.smf import NotMidi
 
 
 def midi_bytes(*tracks: list, kind: int = 1, ticks: int = 480) -> bytes:
@@ -30,7 +31,7 @@ def test_a_tempo_in_one_track_holds_for_all():
     """Half a second a beat at first, then a quarter: a note across the change adds both."""
     midi = Midi.from_bytes(midi_bytes([tempo(120), tempo(240, 480)], [on(60, 0), on(60, 960, 0)]))
     (note,) = midi.notes
-    assert note == Note(0.0, pytest.approx(0.75), 60, 64, 0)  # type: ignore[arg-type]
+    assert note == Note(0.0, pytest.approx(0.75), 60, 64, 0, 1)  # type: ignore[arg-type]
     assert midi.duration_s == pytest.approx(0.75)
 
 
@@ -48,20 +49,17 @@ def test_notes_of_one_pitch_end_in_their_order():
 def test_a_note_that_never_ends_ends_with_the_file():
     """A hanging note is as long as the music."""
     (note,) = Midi.from_bytes(midi_bytes([on(60, 0), mido.Message("pitchwheel", time=960)])).notes
-    assert note.end_s == 1.0
+    assert (note.end_s, note.released) == (1.0, False)
 
 
-@pytest.mark.parametrize(
-    ("data", "why"),
-    [
-        (b"", "no MIDI header"),
-        (b"RIFF....", "no MIDI header"),
-        (midi_bytes([on(60, 0)])[:-6], "damaged or cut"),
-        (midi_bytes([on(60, 0)])[:12] + b"\xe7\x28" + midi_bytes([on(60, 0)])[14:], "SMPTE"),
-        (midi_bytes([on(60, 0)], kind=2), "type 0 and 1"),
-    ],
-)
-def test_what_is_no_midi_is_refused_with_the_reason(data: bytes, why: str):
-    """Other files, cut ones, film time and type 2 each get their sentence."""
-    with pytest.raises(NotMidi, match=why):
+def test_a_key_let_go_in_another_track_goes_on():
+    """Tracks have keys of their own, though they share a channel: each ends its own notes."""
+    notes = Midi.from_bytes(midi_bytes([on(60, 0), on(60, 960, 0)], [on(60, 240), on(60, 240, 0)]))
+    assert [(n.track, n.start_s, n.end_s) for n in notes.notes] == [(0, 0.0, 1.0), (1, 0.25, 0.5)]
+
+
+@pytest.mark.parametrize("data", [b"", b"RIFF....", midi_bytes([on(60, 0)])[:-6]])
+def test_what_is_no_midi_is_no_value(data: bytes):
+    """A value is only made of a whole file; the reasons are those of `smf.read`."""
+    with pytest.raises(NotMidi):
         Midi.from_bytes(data)

@@ -41,7 +41,7 @@ def studio(tmp_path_factory: pytest.TempPathFactory, models: Path) -> Iterator[S
         patch.setenv("OMP_NUM_THREADS", "1")
         made = Service.start(folder, workers=["cpu", "comfy"], comfyui__models_dir=models)
     try:
-        made.wait_ready(seconds=170)
+        made.wait_ready()
         yield made
     finally:
         made.kill()

@@ -32,7 +32,7 @@ def gallery(tmp_path_factory: pytest.TempPathFactory, models_here: Path) -> Iter
             comfyui__models_dir=models_here,
         )  # fmt: skip
     try:
-        made.wait_ready(seconds=170)
+        made.wait_ready()
         yield made
     finally:
         made.kill()
@@ -62,7 +62,7 @@ def graph(seed: int, **more: Any) -> dict[str, Any]:
 
 def picture(service: Service, operation: str, params: dict[str, Any]) -> tuple[bool, bytes]:
     """Whether it was there already, and its bytes."""
-    job = service.run(operation, params, seconds=110)
+    job = service.run(operation, params)
     assert job["state"] == "succeeded", job["error"]
     leaf = job["result"]["images"][0]
     return job["cached"], service.ask("GET", leaf["href"]).body

@@ -12,7 +12,6 @@ import conversion
 SAMPLE = 30
 
 
-@pytest.mark.timeout(300)
 @pytest.mark.xdist_group("heavy")
 @pytest.mark.skipif(shutil.which("chromium") is None, reason="Chromium is not installed")
 def test_a_sample_of_the_official_templates(tmp_path: Path) -> None:

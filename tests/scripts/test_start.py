@@ -29,7 +29,7 @@ def _start(*words: str) -> subprocess.CompletedProcess[str]:
         [sys.executable, str(SCRIPTS / "start.py"), *words],
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=600,
         check=False,
     )
 
@@ -112,7 +112,7 @@ def test_a_second_interrupt_hurries_the_service() -> None:
         assert stopping.stdout is not None
         assert stopping.stdout.readline() == "waiting\n"
         stopping.send_signal(signal.SIGINT)
-        said, _ = stopping.communicate(timeout=20)
+        said, _ = stopping.communicate(timeout=600)
     assert said.split() == ["waiting", "130"]
 
 

@@ -88,7 +88,7 @@ class Bench:
             },
             capture_output=True,
             text=True,
-            timeout=100,
+            timeout=600,
         )
 
     def refused(self, *words: str | Path) -> str:

@@ -55,7 +55,7 @@ class House:
     batches: Batches
     pause: Pause
 
-    async def run(self, operation: str, seconds: float = 30.0, **params: Any) -> Job:
+    async def run(self, operation: str, seconds: float = 120.0, **params: Any) -> Job:
         """Submit and wait for the end."""
         job, _ = await self.jobs.submit(operation, params)
         return await self.jobs.wait(job.id, seconds)
@@ -118,8 +118,9 @@ async def living(settings: Settings) -> AsyncIterator[House]:
 
 
 def settings_for(folder: Path, **changes: Any) -> Settings:
-    """Settings for a test: one cpu worker, short pauses, nothing of the environment."""
-    limits = {"retry_backoff_s": 0.02, "cancel_grace_s": 0.5, "drain_s": 5.0, "disk_floor_bytes": 0}
+    """Settings for a test: one cpu worker, short pauses, nothing of the environment. A worker is
+    killed after the grace by those tests only that ask for a short one."""
+    limits = {"retry_backoff_s": 0.02, "cancel_grace_s": 60, "drain_s": 5.0, "disk_floor_bytes": 0}
     limits |= changes.pop("limits", {})
     return Settings(
         data_dir=folder,

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import AsyncIterator
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -253,6 +254,35 @@ async def test_small_content_lives_and_goes_with_its_rows(assets: Assets, tmp_pa
     with pytest.raises(UnknownName, match="content"):
         assets.file(two, tmp_path / "elsewhere")
     assert assets._ledger.read("SELECT * FROM small_blob") == []
+
+
+async def test_a_content_that_thousands_share_is_found_as_fast(assets: Assets, tmp_path: Path):
+    """Silence is the result of many jobs: to look it up takes SQLite no more steps for that."""
+    leaf = small_leaf(tmp_path, Audio.from_samples([0.0, 0.0], 8_000))
+    asset, keeping = assets.keep(leaf)
+    await assets._ledger.write(keeping, assets.insert_statement(asset))
+
+    def steps() -> int:
+        counted = 0
+
+        def count() -> int:
+            nonlocal counted
+            counted += 1
+            return 0
+
+        assert assets._ledger._reader is not None
+        assets._ledger._reader.set_progress_handler(count, 1)
+        assert assets.require(asset.reference).reference == asset.reference
+        assert assets.resolver()(asset.reference, "audio") == asset.reference
+        assets._ledger._reader.set_progress_handler(None, 0)
+        return counted
+
+    few = steps()
+    await assets._ledger.write(
+        *(assets.insert_statement(replace(asset, id=f"ast_{n:026d}")) for n in range(3000))
+    )
+    assert 10 < few < 500
+    assert steps() < 1.2 * few
 
 
 async def test_small_content_that_is_not_what_it_says_is_refused(assets: Assets, tmp_path: Path):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import threading
 
 import pytest
 
@@ -15,6 +16,8 @@ from backend.errors import (
     QueueFull,
     UnknownName,
 )
+from backend.services import sweeps
+from backend.services.transitions import Transitions
 
 
 async def submit(house, key=None, **request):
@@ -24,7 +27,7 @@ async def submit(house, key=None, **request):
 
 async def ended(house, batch_id: str):
     """The batch when its last event is told."""
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(120):
         async for _ in house.events.stream(batch_id):
             pass
     return house.batches.get(batch_id)
@@ -68,6 +71,37 @@ async def test_equal_jobs_of_a_batch_share_their_work(house, tmp_path) -> None:
     )
     assert (await ended(house, fresh["id"]))["cached"] == 0
     assert counter.stat().st_size == 4
+
+
+async def test_equal_work_that_comes_while_a_batch_is_written_is_shared(
+    house, tmp_path, monkeypatch
+) -> None:
+    """A job, and another batch, whose work is in a batch on its way to the ledger wait for it."""
+    counter, write = tmp_path / "counter", asyncio.Event()
+    submit_all, slow = Transitions.submit_all, [True]
+
+    async def submit_slowly(self, *statements):
+        if slow.pop() if slow else False:
+            await write.wait()
+        return await submit_all(self, *statements)
+
+    monkeypatch.setattr(Transitions, "submit_all", submit_slowly)
+    request = {"operation": "test.work", "params": {"counter": str(counter)}}
+    first = asyncio.create_task(submit(house, **request, sweep={"seed": [1, 2]}))
+    async with asyncio.timeout(120):
+        while slow:
+            await asyncio.sleep(0.001)
+    second = asyncio.create_task(submit(house, **request, sweep={"seed": [2, 3]}))
+    single = asyncio.create_task(house.submit("test.work", counter=str(counter), seed=1))
+    async with asyncio.timeout(120):
+        while len(house.jobs.list(operation="test.work").items) < 3:
+            await asyncio.sleep(0.001)
+    write.set()
+    job = await single
+    done = [await ended(house, (await each)["id"]) for each in (first, second)]
+    assert [each["cached"] for each in done] == [0, 1]
+    assert (await house.jobs.wait(job.id, 120)).cached
+    assert counter.stat().st_size == 3
 
 
 async def test_a_batch_of_known_work_ends_at_once(house, tmp_path) -> None:
@@ -143,11 +177,11 @@ async def test_a_key_makes_one_batch(house) -> None:
 
 async def test_a_batch_is_cancelled_as_a_whole(house, tmp_path) -> None:
     """What waits, runs or follows ends; what has ended stays; others are left alone."""
-    other = await house.submit("test.sleep", steps=1, duration_ms=60000)
+    other = await house.submit("test.sleep", steps=1, duration_ms=600_000)
     batch = await submit(
         house,
         operation="test.work",
-        params={"counter": str(tmp_path / "n"), "duration_ms": 60000.0},
+        params={"counter": str(tmp_path / "n"), "duration_ms": 600_000.0},
         sweep={"seed": [1, 1, 2, 3]},
     )
     assert (await house.batches.cancel(batch["id"]))["counts"]["cancelled"] == 4
@@ -171,7 +205,7 @@ async def test_a_failed_job_makes_a_failed_batch_until_it_is_tried_again(house, 
     (failed,) = house.jobs.list(batch=batch["id"], state="failed").items
     last = house.events.replay(batch["id"])[-1].seq
     await house.jobs.retry(failed.id)
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(120):
         while house.batches.get(batch["id"])["finished"] is None or (
             house.batches.get(batch["id"])["state"] != "succeeded"
         ):
@@ -219,20 +253,21 @@ async def test_batches_are_listed(house) -> None:
         await ended(house, batch_id)
 
 
-async def test_others_have_their_turn_while_a_batch_is_refused(house) -> None:
-    """However many items are wrong, the loop goes round between some of them."""
-    turns = 0
+async def test_others_have_their_turn_while_a_batch_is_checked(house, monkeypatch) -> None:
+    """The loop goes round while the items are looked at, however many are wrong."""
+    begun, others = threading.Event(), threading.Event()
+    items = sweeps.items
 
-    async def others() -> None:
-        nonlocal turns
-        while True:
-            await asyncio.sleep(0)
-            turns += 1
+    def watched(*given):
+        begun.set()
+        assert others.wait(60), "nobody had a turn"
+        return items(*given)
 
-    beside = asyncio.create_task(others())
-    try:
-        with pytest.raises(InvalidParameters):
-            await submit(house, items=[{"steps": "many"}] * 400)
-    finally:
-        beside.cancel()
-    assert turns >= 30
+    monkeypatch.setattr(sweeps, "items", watched)
+    refused = asyncio.create_task(submit(house, items=[{"steps": "many"}] * 400))
+    async with asyncio.timeout(120):
+        while not begun.is_set():
+            await asyncio.sleep(0.001)
+    others.set()
+    with pytest.raises(InvalidParameters):
+        await refused

@@ -6,12 +6,17 @@ import asyncio
 import os
 from dataclasses import replace
 from pathlib import Path
+from typing import Annotated, Any
 
 import pytest
 
+from backend.config import Settings
 from backend.errors import QueueFull
 from backend.media import codecs
+from backend.media.dependence import ModelIn
 from backend.media.file import File
+from backend.operations import Needs, operation
+from backend.services.work import Works
 
 
 def made(counter: Path) -> int:
@@ -51,6 +56,20 @@ async def test_what_differs_is_worked_for(house, counter) -> None:
         assert not (await house.run("test.sleep")).cached
 
 
+async def test_a_new_version_of_an_operation_is_other_work(open_house, counter, tmp_path) -> None:
+    """A plugin that gives other results under a higher version is not answered with old ones."""
+    old = Path(__file__).parent / "trial_plugins" / "trial.py"
+    plugins = tmp_path / "plugins"
+    plugins.mkdir()
+    for version, cached in ((1, False), (1, True), (2, False)):
+        written = old.read_text().replace('"test.work")', f'"test.work", version={version})')
+        (plugins / "trial.py").write_text(written)
+        house = await open_house(tmp_path / "data", plugins_dir=plugins)
+        job = await house.run("test.work", counter=str(counter))
+        assert (job.state, job.cached) == ("succeeded", cached)
+    assert made(counter) == 2
+
+
 async def test_it_is_the_content_of_inputs_that_counts(house) -> None:
     """One sound under an id and under its reference is the same; another one is not."""
     takes = (await house.run("test.make")).result["takes"]
@@ -64,7 +83,7 @@ async def test_a_caller_may_want_the_work(house, counter) -> None:
     """Without the cache a job runs, and what it made is what later ones get."""
     first = await house.run("test.work", counter=str(counter))
     fresh, _ = await house.jobs.submit("test.work", {"counter": str(counter)}, cache=False)
-    fresh = await house.jobs.wait(fresh.id, 20)
+    fresh = await house.jobs.wait(fresh.id, 120)
     assert (fresh.cached, made(counter)) == (False, 2)
     again = await house.run("test.work", counter=str(counter))
     assert (again.cached, again.leader) == (True, fresh.id)
@@ -123,23 +142,21 @@ async def test_a_model_that_changes_meanwhile_leaves_nothing_to_share(house, tmp
     folder.mkdir(parents=True)
     model = folder / "a.safetensors"
     model.write_text("old")
-    blocker = await house.submit("test.sleep", steps=1, duration_ms=60000)
+    blocker = await house.submit("test.sleep", steps=1, duration_ms=600_000)
     params = {"model": "a.safetensors", "loads": str(tmp_path / "loads")}
     waiting = await house.submit("test.load", **params)
     following = await house.submit("test.load", **params)
     os.utime(model, (1, 1))
     await house.jobs.cancel(blocker.id)
-    assert (await house.jobs.wait(waiting.id, 20)).state == "succeeded"
+    assert (await house.jobs.wait(waiting.id, 120)).state == "succeeded"
     os.utime(model, (waiting.created, waiting.created))
     assert house.jobs.get(waiting.id).work is None
-    shared = await house.jobs.wait(following.id, 20)
+    shared = await house.jobs.wait(following.id, 120)
     assert (shared.leader, shared.state, shared.work) == (waiting.id, "succeeded", None)
 
 
 async def test_the_name_of_a_plain_file_counts(house, tmp_path) -> None:
     """Of a file the operation sees the name, so two names are two works; of a sound it does not."""
-    from backend.services.work import Works
-
     works = Works(house.settings, house.jobs._registry, house.assets)
     (tmp_path / "a.bin").write_bytes(b"content")
     operation = house.jobs._registry.get("test.measure").operation
@@ -163,8 +180,8 @@ async def test_a_full_queue_still_answers_what_is_known(open_house, counter) -> 
     """Work that was done needs no place in the queue."""
     house = await open_house(limits={"queued_jobs": 1})
     await house.run("test.work", counter=str(counter))
-    blocker = await house.submit("test.sleep", steps=1, duration_ms=60000)
-    async with asyncio.timeout(20):
+    blocker = await house.submit("test.sleep", steps=1, duration_ms=600_000)
+    async with asyncio.timeout(120):
         while house.jobs.get(blocker.id).state != "running":
             await asyncio.sleep(0.01)
     await house.submit("test.sleep")
@@ -178,7 +195,7 @@ async def test_a_key_gives_the_same_job_and_no_copy(house, counter) -> None:
     """An idempotency key that is used again gives its job, not another one with its result."""
     body = {"counter": str(counter)}
     first, _ = await house.jobs.submit("test.work", body, idempotency_key="k")
-    await house.jobs.wait(first.id, 20)
+    await house.jobs.wait(first.id, 120)
     again, created = await house.jobs.submit("test.work", body, idempotency_key="k")
     assert (again.id, again.cached, created) == (first.id, False, False)
 
@@ -207,3 +224,35 @@ async def test_the_look_for_equal_work_is_cheap_among_many_jobs(house, counter) 
     finally:
         house.ledger._reader.set_progress_handler(None, 0)
     assert 0 < steps < 200
+
+
+@operation("test.up", needs=Needs(runs_on="comfy"))
+def up(model: Annotated[str, ModelIn("upscale_models")]) -> str:
+    """Name a model that ComfyUI loads."""
+    return model
+
+
+async def test_packs_of_nodes_say_where_models_lie_or_nothing_is_shared(house, tmp_path) -> None:
+    """A folder that a pack puts first counts as soon as ComfyUI tells of it; before that, and for
+    as long as no ComfyUI runs, nobody knows which file a name stands for."""
+    own = tmp_path / "models" / "upscale_models"
+    theirs = tmp_path / "theirs"
+    for number, folder in enumerate((own, theirs)):
+        folder.mkdir(parents=True)
+        (folder / "up.pth").write_bytes(b"%d" % number)
+    comfyui: Any = {"models_dir": tmp_path / "models", "custom_nodes": ["pack"]}
+    settings = Settings(data_dir=tmp_path / "data", comfyui=comfyui)
+    table = {"upscale_models": {"folders": [str(theirs), str(own)], "suffixes": [".pth"]}}
+    said: list[Any] = [None]
+    works = Works(settings, house.jobs._registry, house.assets, lambda: said[0])
+    checked = up.check({"model": "up.pth"}, lambda reference, kind: reference)
+    assert (await works.of(up, checked)).hash is None
+    said[0] = table
+    first = (await works.of(up, checked)).hash
+    assert first == (await works.of(up, checked)).hash is not None
+    (own / "up.pth").write_bytes(b"another one")
+    assert (await works.of(up, checked)).hash == first
+    (theirs / "up.pth").write_bytes(b"a new one")
+    assert (await works.of(up, checked)).hash not in (None, first)
+    said[0] = None  # its worker has died
+    assert (await works.of(up, checked)).hash is None

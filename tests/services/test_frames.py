@@ -69,7 +69,7 @@ async def test_what_is_not_a_frame_ends_the_connection(pair, data) -> None:
     """A worker that does not keep to the protocol is not listened to any longer."""
     frames, _, there = pair
     there.send(data)
-    assert isinstance(await asyncio.wait_for(frames.closed, 1), Exception)
+    assert isinstance(await asyncio.wait_for(frames.closed, 120), Exception)
     assert not frames.is_open
     with pytest.raises(ConnectionError):
         frames.send({"t": "run"})
@@ -79,4 +79,4 @@ async def test_the_end_of_the_other_side_is_the_end(pair) -> None:
     """An orderly end is no error."""
     frames, _, there = pair
     there.close()
-    assert await asyncio.wait_for(frames.closed, 1) is None
+    assert await asyncio.wait_for(frames.closed, 120) is None

@@ -97,7 +97,7 @@ async def test_an_operation_that_does_not_listen_is_let_go(worker, tmp_path) -> 
     assert not running.done()
     worker.kill()
     with pytest.raises(WorkerLost):
-        await asyncio.wait_for(running, 1)
+        await asyncio.wait_for(running, 120)
     assert (await worker.run(call("test.speak", tmp_path, text="next")))["state"] == "succeeded"
 
 
@@ -114,4 +114,4 @@ async def test_a_cancel_ends_a_waiting_operation(worker, tmp_path) -> None:
     running = asyncio.create_task(worker.run(call("test.forever", tmp_path)))
     await asyncio.sleep(0.01)
     worker.cancel("job_x", 1)
-    assert (await asyncio.wait_for(running, 1))["state"] == "cancelled"
+    assert (await asyncio.wait_for(running, 120))["state"] == "cancelled"

@@ -53,7 +53,7 @@ def holding(inside: threading.Event, go: threading.Event) -> Callable[[], object
 
     def wait() -> None:
         inside.set()
-        go.wait(20)
+        go.wait(120)
 
     return wait
 
@@ -193,12 +193,12 @@ def test_two_do_not_fetch_one_file(web: Files, target: Path) -> None:
         env={**inherited_environment(), "PYTHONPATH": str(ROOT)},
     )
     try:
-        assert inside.wait(20)
+        assert inside.wait(120)
         with pytest.raises(Conflict, match="already downloading"):
             fetch(web, target)
     finally:
         go.set()
-        assert process.wait(20) == 0
+        assert process.wait(120) == 0
     assert target.read_bytes() == ONE
     assert left(target) == ["a.safetensors"]
 
@@ -216,9 +216,9 @@ def test_a_killed_download_leaves_no_lock(web: Files, target: Path) -> None:
         [sys.executable, "-P", "-c", code, web.url + PATH, str(target)],
         env={**inherited_environment(), "PYTHONPATH": str(ROOT)},
     )
-    assert inside.wait(20)
+    assert inside.wait(120)
     go.set()
-    assert ended.wait(20) == 9
+    assert ended.wait(120) == 9
     assert fetch(web, target, SHA).read_bytes() == ONE
     assert left(target) == ["a.safetensors"]
 

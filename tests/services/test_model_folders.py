@@ -102,7 +102,7 @@ def comfyui(given: Settings, place: Path) -> Any:
              "PYTHONPATH": str(ROOT)},
         capture_output=True,
         text=True,
-        timeout=110,
+        timeout=600,
     )  # fmt: skip
     assert ended.returncode == 0, ended.stderr[-3000:]
     said = json.loads(ended.stdout)

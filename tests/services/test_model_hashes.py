@@ -29,10 +29,10 @@ async def test_a_full_disk_fails_the_hash_and_it_can_be_asked_for_again(tmp_path
     await ledger.start()
     try:
         hashes = ModelHashes(ledger)
-        state = await hashes.start(file, 10)
+        state = await hashes.start(file, 120)
         assert (state["state"], state["reason"]) == ("failed", "the disk is full")
         ledger.full = False
-        assert (await hashes.start(file, 10))["state"] == "done"
+        assert (await hashes.start(file, 120))["state"] == "done"
         await hashes.stop()
     finally:
         await ledger.close()

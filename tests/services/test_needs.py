@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -12,7 +13,7 @@ from backend.config import Settings
 from backend.hookspecs import ModelFile
 from backend.operations import Needs
 from backend.services.model_folders import ModelFolders
-from backend.services.needs import module_exists, unmet
+from backend.services.needs import missing, missing_model, module_exists
 
 
 @pytest.fixture
@@ -59,16 +60,48 @@ def test_a_module_without_a_spec(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_a_model_file_is_looked_for_in_every_root(tmp_path: Path) -> None:
     """A file that is missing names the command that fetches it; one in any root will do."""
     file = ModelFile("net/1", "stems/net", "1.safetensors", "MIT", "https://host/1")
-    comfyui = {"model_roots": [tmp_path / "second"]}
+    comfyui: Any = {"model_roots": [tmp_path / "second"]}
     settings = Settings(data_dir=tmp_path, comfyui=comfyui)
-    given = (Needs(models=("net/1",)), "cpu", {"net/1": file}, settings)
-    why = unmet(*given, ModelFolders(settings, ["stems"]))  # type: ignore[arg-type]
+    given = (Needs(models=("net/1",)), {"net/1": file}, ModelFolders(settings, ["stems"]))
+    why = missing(*given)
     assert why is not None
     assert why.reason == "the model file 1.safetensors is not in models/stems/net"
     assert "kino models download net/1" in why.remedy
-    (tmp_path / "second" / "stems" / "net").mkdir(parents=True)
-    (tmp_path / "second" / "stems" / "net" / "1.safetensors").touch()
-    assert unmet(*given, ModelFolders(settings, ["stems"])) is None  # type: ignore[arg-type]
+    touch(tmp_path / "second" / "stems" / "net" / "1.safetensors")
+    assert missing(*given) is None
+
+
+def touch(file: Path) -> None:
+    file.parent.mkdir(parents=True, exist_ok=True)
+    file.touch()
+
+
+def test_one_model_of_a_kind_is_enough_if_it_is_whole(tmp_path: Path) -> None:
+    """Half a model is none; one of the operator's own will do; the first known one is proposed."""
+    files = {
+        f"{net}/{number}": ModelFile(f"{net}/{number}", f"nets/{net}", f"{number}.bin", "MIT", "x")
+        for net, number in (("small", 1), ("large", 1), ("large", 2))
+    }
+    settings = Settings(data_dir=tmp_path)
+    folders = ModelFolders(settings, ["nets"])
+    wants = Needs(model_kind="nets")
+    why = missing(wants, files, folders)
+    assert why is not None
+    assert why.reason == "there is no model in models/nets"
+    assert why.remedy == "Run: kino models download small"
+    touch(tmp_path / "models" / "nets" / "large" / "1.bin")
+    assert missing(wants, files, folders) == why
+    absent = missing_model("nets", "large", files, folders)
+    assert absent is not None
+    assert absent.reason == "the model large is not installed: 2.bin not in models/nets/large"
+    assert absent.remedy == "Run: kino models download large"
+    touch(tmp_path / "models" / "nets" / "large" / "2.bin")
+    assert missing(wants, files, folders) is None
+    assert missing_model("nets", "large", files, folders) is None
+    assert missing_model("nets", "unheard_of", files, folders) is None
+    (tmp_path / "models" / "nets" / "large" / "2.bin").unlink()
+    touch(tmp_path / "models" / "nets" / "mine" / "x.bin")
+    assert missing(wants, files, folders) is None
 
 
 def test_a_run_finds_the_root_that_has_the_folder(tmp_path: Path) -> None:

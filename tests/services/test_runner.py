@@ -17,7 +17,7 @@ BIG = 50_000
 """Frames of a sound that is too big for the ledger."""
 
 
-async def until(what: str, ask, seconds: float = 20.0):
+async def until(what: str, ask, seconds: float = 120.0):
     """Ask until it is true."""
     async with asyncio.timeout(seconds):
         while not (answer := ask()):
@@ -47,7 +47,7 @@ async def test_a_job_runs_and_succeeds(house) -> None:
 
 async def emptied(folder: Path) -> None:
     """Return when nothing is left in a folder, soon after its job has ended."""
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(120):
         while list(folder.iterdir()):
             await asyncio.sleep(0.01)
 
@@ -104,10 +104,11 @@ async def test_an_asset_of_one_job_is_the_input_of_the_next(house) -> None:
 
 async def test_asynchronous_operations_run_beside_a_busy_worker(house) -> None:
     """What runs on the event loop waits for no worker process."""
-    slow = await house.submit("test.sleep", steps=1, duration_ms=1500)
-    job = await house.run("test.fetch", seconds=5.0)
+    slow = await house.submit("test.sleep", steps=1, duration_ms=600_000)
+    job = await house.run("test.fetch")
     assert (job.state, job.result) == ("succeeded", {"result": "fetched"})
     assert not house.jobs.get(slow.id).has_ended
+    await house.jobs.cancel(slow.id)
 
 
 async def test_logs_and_previews_are_events(house) -> None:
@@ -120,11 +121,11 @@ async def test_logs_and_previews_are_events(house) -> None:
 
 async def test_the_last_progress_always_arrives(house) -> None:
     """Progress is thinned out, but never its end."""
-    job = await house.run("test.sleep", steps=200, duration_ms=1)
+    job = await house.run("test.sleep", steps=2000, duration_ms=0.01)
     seen = [e.data["fraction"] for e in house.events.replay(job.id) if e.type == "progress"]
     assert seen[-1] == 1.0
     assert seen == sorted(seen)
-    assert len(seen) < 30
+    assert len(seen) <= 3 + (job.finished - job.started) / 0.1
 
 
 # --- failure ----------------------------------------------------------------------------------
@@ -171,13 +172,13 @@ async def test_an_exit_does_not_end_the_worker(house) -> None:
 async def test_a_deleted_input_is_named(house) -> None:
     """A job whose asset is gone by the time it runs fails and says so."""
     made = await house.run("test.make")
-    blocker = await house.submit("test.sleep", steps=1, duration_ms=300)
+    blocker = await house.submit("test.sleep", steps=1, duration_ms=600_000)
     leaf = made.result["takes"][0]
     job = await house.submit("test.measure", audio=leaf["reference"])
     await house.ledger.write(("DELETE FROM asset WHERE reference = ?", (leaf["reference"],)))
-    ended = await house.jobs.wait(job.id, 20)
+    await house.jobs.cancel(blocker.id)
+    ended = await house.jobs.wait(job.id, 120)
     assert (ended.state, ended.error["type"]) == ("failed", "/v1/problems/unknown-name")
-    assert (await house.jobs.wait(blocker.id, 20)).state == "succeeded"
 
 
 # --- crashes ----------------------------------------------------------------------------------
@@ -194,11 +195,11 @@ async def test_a_poisonous_job_stops_at_two_attempts(house, tmp_path) -> None:
     """A job that always kills its worker fails after two attempts and harms no other job."""
     job = await house.submit("test.die", times=99, counter=str(tmp_path / "n"))
     healthy = await house.submit("test.sleep")
-    ended = await house.jobs.wait(job.id, 30)
+    ended = await house.jobs.wait(job.id, 120)
     assert (ended.state, ended.attempt) == ("failed", 2)
     assert ended.error["type"] == "/v1/problems/worker-crashed"
     assert (tmp_path / "n").stat().st_size == 2
-    assert (await house.jobs.wait(healthy.id, 30)).state == "succeeded"
+    assert (await house.jobs.wait(healthy.id, 120)).state == "succeeded"
 
 
 async def test_an_idle_worker_that_dies_is_replaced(house) -> None:
@@ -211,12 +212,14 @@ async def test_an_idle_worker_that_dies_is_replaced(house) -> None:
     assert (job.state, job.attempt, worker.starts) == ("succeeded", 1, 2)
 
 
-async def test_a_late_result_changes_nothing(house) -> None:
+async def test_a_late_result_changes_nothing(house, tmp_path) -> None:
     """An attempt that has lost its job (another token) is fenced out."""
-    job = await house.submit("test.sleep", steps=1, duration_ms=200)
+    go = tmp_path / "go"
+    job = await house.submit("test.hold", until=str(go))
     await running(house, job.id)
     row = house.ledger.read("SELECT token FROM job WHERE id = ?", job.id)[0]
     await house.ledger.write(("UPDATE job SET token = 'another' WHERE id = ?", (job.id,)))
+    go.touch()
     await until("the attempt is over", lambda: not house.runner.owns(job.id))
     assert house.jobs.get(job.id).state == "running"
     assert house.types(job.id) == ["queued", "started"]
@@ -227,12 +230,14 @@ async def test_a_late_result_changes_nothing(house) -> None:
     assert house.types(job.id) == ["queued", "started", "succeeded"]
 
 
-async def test_a_job_that_was_cancelled_while_it_was_taken_does_not_run(house) -> None:
+async def test_a_job_that_was_cancelled_while_it_was_taken_does_not_run(house, tmp_path) -> None:
     """A claim that comes too late is refused: the attempt is interrupted and leaves no trace."""
-    blocker = await house.submit("test.sleep", steps=1, duration_ms=300)
-    job = await house.submit("test.sleep", steps=1, duration_ms=60000)
+    go = tmp_path / "go"
+    blocker = await house.submit("test.hold", until=str(go))
+    job = await house.submit("test.sleep", steps=1, duration_ms=600_000)
     await house.ledger.write(("UPDATE job SET state = 'cancelled' WHERE id = ?", (job.id,)))
-    await house.jobs.wait(blocker.id, 20)
+    go.touch()
+    assert (await house.jobs.wait(blocker.id, 120)).state == "succeeded"
     assert (await house.run("test.sleep")).state == "succeeded"
     assert house.jobs.get(job.id).state == "cancelled"
     assert house.types(job.id) == ["queued"]
@@ -253,20 +258,20 @@ async def test_a_worker_is_free_as_soon_as_it_has_answered(house, monkeypatch) -
     assert (await house.run("test.sleep")).state == "succeeded"
     assert house.jobs.get(first.id).state == "running"
     kept.set()
-    assert (await house.jobs.wait(first.id, 20)).state == "succeeded"
+    assert (await house.jobs.wait(first.id, 120)).state == "succeeded"
 
 
 async def test_a_running_job_is_shown_as_running_at_once(house) -> None:
     """What the ledger learns a moment later is told from memory: no job is running yet queued."""
     await house.pool.processes[0].wait_ready()
-    job = await house.submit("test.sleep", steps=1, duration_ms=200)
-    async with asyncio.timeout(5):
+    job = await house.submit("test.sleep", steps=1, duration_ms=600_000)
+    async with asyncio.timeout(120):
         while not house.runner.running(job.id):
             await asyncio.sleep(0)
     shown = house.jobs.get(job.id)
     assert (shown.state, shown.attempt, shown.waiting_for) == ("running", 1, None)
     await house.jobs.cancel(job.id)
-    assert (await house.jobs.wait(job.id, 5)).state == "cancelled"
+    assert (await house.jobs.wait(job.id, 120)).state == "cancelled"
     assert house.types(job.id) == ["queued", "started", "cancelled"]
 
 
@@ -275,60 +280,60 @@ async def test_a_running_job_is_shown_as_running_at_once(house) -> None:
 
 async def test_a_queued_job_is_cancelled_at_once(house) -> None:
     """A job that waits never runs once it is cancelled."""
-    blocker = await house.submit("test.sleep", steps=1, duration_ms=300)
+    blocker = await house.submit("test.sleep", steps=1, duration_ms=600_000)
     job = await house.submit("test.sleep")
     cancelled = await house.jobs.cancel(job.id)
     assert cancelled.state == "cancelled"
-    assert (await house.jobs.wait(blocker.id, 20)).state == "succeeded"
+    await house.jobs.cancel(blocker.id)
     assert (await house.run("test.sleep")).state == "succeeded"
     assert house.types(job.id) == ["queued", "cancelled"]
 
 
 async def test_a_running_job_is_cancelled_softly(house) -> None:
     """A job that looks at its checkpoints ends well within the grace; its worker lives on."""
-    job = await house.submit("test.sleep", steps=1, duration_ms=20000)
+    job = await house.submit("test.sleep", steps=1, duration_ms=600_000)
     await running(house, job.id)
-    began = time.monotonic()
     await house.jobs.cancel(job.id)
-    ended = await house.jobs.wait(job.id, 30)
+    ended = await house.jobs.wait(job.id, 120)
     assert ended.state == "cancelled"
-    assert time.monotonic() - began < 15  # it would take 20 s
     assert house.pool.processes[0].starts == 1
 
 
-async def test_a_deaf_job_is_killed_after_the_grace(house) -> None:
+async def test_a_deaf_job_is_killed_after_the_grace(open_house) -> None:
     """A job that does not listen is ended with its worker; the next job gets a new one."""
-    job = await house.submit("test.deaf", seconds=60)
+    house = await open_house(limits={"cancel_grace_s": 0.5})
+    job = await house.submit("test.deaf", seconds=600)
     await until("it has begun", lambda: "log" in house.types(job.id))
     began = time.monotonic()
     await house.jobs.cancel(job.id)
-    ended = await house.jobs.wait(job.id, 30)
+    ended = await house.jobs.wait(job.id, 120)
     assert (ended.state, ended.attempt) == ("cancelled", 1)
-    assert 0.4 < time.monotonic() - began < 30
+    assert time.monotonic() - began > 0.4
     assert (await house.run("test.sleep")).state == "succeeded"
     assert house.pool.processes[0].starts == 2
 
 
 @pytest.mark.parametrize(
     ("operation", "params"),
-    [("test.sleep", {"duration_ms": 60000}), ("test.deaf", {"seconds": 60})],
+    [("test.sleep", {"duration_ms": 600_000}), ("test.deaf", {"seconds": 600})],
 )
-async def test_the_time_limit_ends_a_job(house, operation, params) -> None:
+async def test_the_time_limit_ends_a_job(open_house, operation, params) -> None:
     """A job over its limit fails with deadline-exceeded, whether it listens or not."""
+    house = await open_house(limits={"cancel_grace_s": 0.5})
     job, _ = await house.jobs.submit(operation, params, timeout_s=0.3)
-    ended = await house.jobs.wait(job.id, 30)
+    ended = await house.jobs.wait(job.id, 120)
     assert (ended.state, ended.attempt) == ("failed", 1)
     assert ended.error["type"] == "/v1/problems/deadline-exceeded"
 
 
 async def test_an_asynchronous_job_is_cancelled(house) -> None:
     """Cancel and time limit reach operations on the event loop, too."""
-    job = await house.submit("test.fetch", milliseconds=60000)
+    job = await house.submit("test.fetch", milliseconds=600_000)
     await running(house, job.id)
     await house.jobs.cancel(job.id)
-    assert (await house.jobs.wait(job.id, 5)).state == "cancelled"
-    late, _ = await house.jobs.submit("test.fetch", {"milliseconds": 60000}, timeout_s=0.1)
-    assert (await house.jobs.wait(late.id, 5)).state == "failed"
+    assert (await house.jobs.wait(job.id, 120)).state == "cancelled"
+    late, _ = await house.jobs.submit("test.fetch", {"milliseconds": 600_000}, timeout_s=0.1)
+    assert (await house.jobs.wait(late.id, 120)).state == "failed"
     assert (await house.run("test.fetch")).state == "succeeded"
 
 
@@ -337,12 +342,13 @@ async def test_an_asynchronous_job_is_cancelled(house) -> None:
 
 async def test_higher_priority_first_then_the_older(house) -> None:
     """The queue is ordered by priority, and first in first out inside one."""
-    blocker = await house.submit("test.sleep", steps=1, duration_ms=300)
+    blocker = await house.submit("test.sleep", steps=1, duration_ms=600_000)
     await running(house, blocker.id)
     low = [await house.submit("test.sleep") for _ in range(3)]
     high = [(await house.jobs.submit("test.sleep", {}, priority=5))[0] for _ in range(3)]
+    await house.jobs.cancel(blocker.id)
     for job in (*low, *high):
-        await house.jobs.wait(job.id, 20)
+        await house.jobs.wait(job.id, 120)
     started = {
         job.id: next(e.time for e in house.events.replay(job.id) if e.type == "started")
         for job in (*high, *low)
@@ -355,11 +361,15 @@ async def test_higher_priority_first_then_the_older(house) -> None:
 
 async def test_draining_lets_a_running_job_finish(open_house, tmp_path) -> None:
     """Running jobs end, waiting ones stay queued and run after the next start."""
-    house = await open_house(tmp_path / "data")
-    job = await house.submit("test.sleep", steps=1, duration_ms=300)
+    go = tmp_path / "go"
+    house = await open_house(tmp_path / "data", limits={"drain_s": 120})
+    job = await house.submit("test.hold", until=str(go))
     waiting = await house.submit("test.sleep")
     await running(house, job.id)
-    await house.runner.drain()
+    draining = asyncio.create_task(house.runner.drain())
+    await asyncio.sleep(0)
+    go.touch()
+    await draining
     assert house.jobs.get(job.id).state == "succeeded"
     assert house.jobs.get(waiting.id).state == "queued"
 
@@ -367,7 +377,7 @@ async def test_draining_lets_a_running_job_finish(open_house, tmp_path) -> None:
 async def test_draining_puts_a_long_job_back_without_counting_it(open_house, tmp_path) -> None:
     """A job that does not end within the drain time is queued again with its attempts."""
     house = await open_house(tmp_path / "data", limits={"drain_s": 0.2})
-    job = await house.submit("test.sleep", steps=1, duration_ms=60000)
+    job = await house.submit("test.sleep", steps=1, duration_ms=600_000)
     await running(house, job.id)
     await house.runner.drain()
     put_back = house.jobs.get(job.id)
@@ -376,13 +386,13 @@ async def test_draining_puts_a_long_job_back_without_counting_it(open_house, tmp
 
 async def test_a_job_that_was_cancelled_is_not_put_back_by_draining(open_house, tmp_path) -> None:
     """A cancel that was accepted while the service drains holds over the restart."""
-    limits = {"drain_s": 0.2, "cancel_grace_s": 1.0}
-    house = await open_house(tmp_path / "data", limits=limits)
-    job = await house.submit("test.deaf", seconds=60)
+    house = await open_house(tmp_path / "data", limits={"drain_s": 0.2})
+    job = await house.submit("test.deaf", seconds=600)
     await until("it has begun", lambda: "log" in house.types(job.id))
     draining = asyncio.create_task(house.runner.drain())
     await until("it is asked to end", lambda: house.runner.running(job.id).reason)
     await house.jobs.cancel(job.id)
+    house.pool.processes[0].kill()  # as at the end of the grace, which no test should wait for
     await draining
     assert house.jobs.get(job.id).state == "cancelled"
     assert house.types(job.id)[-1] == "cancelled"
@@ -414,7 +424,7 @@ async def test_an_answer_that_makes_no_sense_fails_the_job_at_once(house, monkey
         return {"t": "done", "state": "succeeded", "result": {"result": leaf}}
 
     monkeypatch.setattr(worker, "run", answer)
-    job = await house.run("test.sleep", seconds=5)
+    job = await house.run("test.sleep")
     assert (job.state, job.error["status"]) == ("failed", 500)
 
 

@@ -12,7 +12,7 @@ from backend.services.workflow_templates import Templates
 from backend.services.workflows import DESCRIBE, Workflows
 
 GRAPH = json.dumps({"1": {"class_type": "KinoTestSleep", "inputs": {"seconds": 0.0}}}).encode()
-NAP = {"graph": {"1": {"class_type": "KinoTestSleep", "inputs": {"seconds": 60.0}}}}
+NAP = {"graph": {"1": {"class_type": "KinoTestSleep", "inputs": {"seconds": 600.0}}}}
 
 
 async def test_who_waits_too_long_leaves_no_job(open_house) -> None:
@@ -35,7 +35,7 @@ async def test_who_waits_too_long_leaves_no_job(open_house) -> None:
     assert house.jobs.list(operation=DESCRIBE).items == []
     assert [each.state for each in house.jobs.list().items] == ["running"]
     await house.jobs.cancel(nap.id)
-    assert (await house.jobs.wait(nap.id, 20)).state == "cancelled"
+    assert (await house.jobs.wait(nap.id, 120)).state == "cancelled"
     stored, is_new = await Workflows(templates, house.jobs, house.assets).put("late", GRAPH)
     assert (stored["version"], is_new) == (1, True)
 

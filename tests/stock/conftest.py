@@ -17,6 +17,7 @@ import pytest
 from backend.testing.service import Service
 from backend.testing.stock_client import StockClient
 
+PACK = Path(__file__).parents[1] / "gate_pack"
 SCRIPTS = str(Path(__file__).resolve().parents[2] / "scripts")
 if SCRIPTS not in sys.path:  # the genuine server is started as for the bench
     sys.path.append(SCRIPTS)
@@ -43,9 +44,12 @@ def stock(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
     """A service with ComfyUI, ready. Its folder lies too deep for the path of a socket, so that its
     worker is asked through a port and with a token; others in ``test_restarts.py`` are not."""
     folder = tmp_path_factory.mktemp("stock") / ("deep" * 25)
-    service = Service.start(folder, workers=["comfy"], comfyui__port=0)
+    service = Service.start(
+        folder, workers=["comfy"], comfyui__port=0,
+        comfyui__custom_nodes_dir=PACK, comfyui__custom_nodes=["gate.py"],
+    )  # fmt: skip
     try:
-        service.wait_ready(seconds=170)
+        service.wait_ready()
         yield service
     finally:
         service.stop()
@@ -93,13 +97,29 @@ def long_work(color: int, size: int = 768, times: int = 8) -> dict[str, Any]:
     return graph
 
 
+def held(color: int, *until: Path) -> dict[str, Any]:
+    """A prompt that saves a picture, and before that waits for each of the files *until*; it can be
+    interrupted meanwhile."""
+    graph = picture(color, "held")
+    source = "1"
+    for number, path in enumerate(until):
+        inputs = {"image": [source, 0], "until": str(path)}
+        source = f"gate{number}"
+        graph[source] = {"class_type": "TestGate", "inputs": inputs}
+    graph["2"]["inputs"]["images"] = [source, 0]
+    return graph
+
+
 @pytest.fixture(scope="session")
 def graphs() -> Any:
-    """What tests post: ``graphs.picture(…)``, ``graphs.long_work(…)``; and ``graphs.root_url``."""
+    """What tests post: ``graphs.picture(…)``, ``graphs.long_work(…)``, and ``graphs.held(…)`` where
+    a service has the pack of the gate; and ``graphs.root_url``."""
 
     class Graphs:
+        pack = PACK
         picture = staticmethod(picture)
         long_work = staticmethod(long_work)
+        held = staticmethod(held)
         root_url = staticmethod(root_url)
 
     return Graphs

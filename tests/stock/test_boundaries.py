@@ -236,5 +236,5 @@ def test_the_catalogue_is_kept_until_files_change(stock, client):
 
     from backend.testing.service import until
 
-    until("the new file is listed", listed, seconds=10, every=0.2)
+    until("the new file is listed", listed, seconds=300, every=0.2)
     model.unlink()

@@ -27,7 +27,6 @@ def run(*arguments: str) -> tuple[int, int, str]:
     return counts.get("passed", 0), wrong, done.stdout[-3000:]
 
 
-@pytest.mark.timeout(300)
 def test_a_part_of_comfyuis_own_tests():
     """Those of the execution of graphs, with the classic cache."""
     passed, wrong, output = run("-k", "TestExecution and server0")

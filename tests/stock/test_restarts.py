@@ -15,23 +15,24 @@ def worker_pid(service: Service) -> int:
     return int(service.get("/v1/system")["workers"][0]["pid"])
 
 
-@pytest.mark.timeout(300)
 def test_prompts_survive_their_worker_and_their_service(tmp_path_factory, graphs):
     """The worker dies mid-prompt: the WebSocket stays open, queue and history are answered, other
     paths say when to come again, and the prompt runs anew. Then the service dies mid-prompt: its
     successor runs what was left, and knows what had ended."""
     folder = tmp_path_factory.mktemp("restarts")
-    service = Service.start(folder, workers=["comfy"])
+    pack = {"comfyui__custom_nodes_dir": graphs.pack, "comfyui__custom_nodes": ["gate.py"]}
+    go, on = folder / "go", folder / "on"
+    service = Service.start(folder, workers=["comfy"], **pack)
     try:
-        service.wait_ready(seconds=170)
+        service.wait_ready()
         client = StockClient(service.url + "/comfy").connect()
         ended = client.post(graphs.picture(1))["prompt_id"]
         client.until_done(ended)
-        first = client.post(graphs.long_work(2, times=6))["prompt_id"]
+        first = client.post(graphs.held(2, go))["prompt_id"]
         second = client.post(graphs.picture(3))["prompt_id"]
         client.until("executing", first)
         os.kill(worker_pid(service), signal.SIGKILL)
-        until("it is gone", lambda: client.ask("GET", "/users").status == 503, seconds=10)
+        until("it is gone", lambda: client.ask("GET", "/users").status == 503, seconds=300)
         away = client.ask("GET", "/system_stats")
         assert (away.status, away.headers["retry-after"]) == (503, "3")
         assert client.ask("POST", "/prompt", {"prompt": graphs.picture(4)}).status == 503
@@ -42,21 +43,23 @@ def test_prompts_survive_their_worker_and_their_service(tmp_path_factory, graphs
         assert other.until("status")["status"]["exec_info"]["queue_remaining"] == 2
         other.close()
         client.heard.clear()
-        assert client.until_done(first, seconds=120)["status"]["completed"] is True
+        go.touch()
+        assert client.until_done(first, seconds=300)["status"]["completed"] is True
         assert client.until_done(second)["status"]["completed"] is True
         starts = [m for m in client.heard if m["type"] == "execution_start"]
         assert [m["data"]["prompt_id"] for m in starts] == [first, second]
-        newest = client.post(graphs.long_work(5, times=6))["prompt_id"]
+        newest = client.post(graphs.held(5, on))["prompt_id"]
         last = client.post(graphs.picture(6))["prompt_id"]
         client.until("executing", newest)
         service.kill()
         client.close()
-        service = Service.start(folder, workers=["comfy"])
+        service = Service.start(folder, workers=["comfy"], **pack)
         client = StockClient(service.url + "/comfy", client.client_id).connect()
         live = client.get("/queue")
         assert [item[1] for kind in live.values() for item in kind] == [newest, last]
         assert list(client.get("/history")) == [ended, first, second]
-        entry = client.until_done(newest, seconds=170)
+        on.touch()
+        entry = client.until_done(newest, seconds=300)
         assert entry["status"]["completed"] is True
         (item,) = entry["outputs"]["2"]["images"]
         assert client.view(item).status == 200
@@ -73,20 +76,20 @@ def test_prompts_survive_their_worker_and_their_service(tmp_path_factory, graphs
 
 
 @pytest.mark.contract
-@pytest.mark.timeout(300)
 def test_a_prompt_that_kills_its_worker_ends_in_an_error(tmp_path_factory, graphs):
     """After its last attempt the client is told in ComfyUI's words; history and job say why."""
     folder = tmp_path_factory.mktemp("crash")
-    service = Service.start(folder, workers=["comfy"], limits__job_attempts=1)
+    pack = {"comfyui__custom_nodes_dir": graphs.pack, "comfyui__custom_nodes": ["gate.py"]}
+    service = Service.start(folder, workers=["comfy"], limits__job_attempts=1, **pack)
     try:
-        service.wait_ready(seconds=170)
+        service.wait_ready()
         client = StockClient(service.url + "/comfy").connect()
-        doomed = client.post(graphs.long_work(1, times=6))["prompt_id"]
+        doomed = client.post(graphs.held(1, folder / "never"))["prompt_id"]
         client.until("executing", doomed)
         os.kill(worker_pid(service), signal.SIGKILL)
-        error = client.until("execution_error", doomed, seconds=20)
+        error = client.until("execution_error", doomed, seconds=300)
         assert error["exception_type"] == "worker-crashed"
-        status = client.until_done(doomed, seconds=20)["status"]
+        status = client.until_done(doomed, seconds=300)["status"]
         assert (status["status_str"], status["messages"][-1][0]) == ("error", "execution_error")
         client.close()
     finally:

@@ -149,7 +149,7 @@ def test_what_a_process_does_is_seen(tmp_path: Path) -> None:
         env=worker_environment(),
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=600,
     )
     written, connected = said.stdout.splitlines()
     assert ast.literal_eval(written) == [

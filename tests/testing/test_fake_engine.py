@@ -28,7 +28,7 @@ print(json.dumps([result.of("text"), "torch" in sys.modules]))
 def run(graph: str, folder, how: str = "") -> subprocess.CompletedProcess[str]:
     return subprocess.run(
         [sys.executable, "-P", "-c", CODE, graph, str(folder), how],
-        env=worker_environment(), capture_output=True, text=True, timeout=60,
+        env=worker_environment(), capture_output=True, text=True, timeout=600,
     )  # fmt: skip
 
 

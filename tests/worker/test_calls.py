@@ -19,6 +19,7 @@ from backend.errors import (
 )
 from backend.services.frames import Frames
 from backend.services.host_calls import HostCalls
+from backend.worker import calls
 from backend.worker.calls import Calls
 from backend.worker.outbox import Outbox
 
@@ -102,18 +103,19 @@ async def test_what_is_not_ours_is_an_incident(pair):
         assert "secret" not in caught.value.detail
 
 
-async def test_every_call_has_a_deadline(pair):
+async def test_every_call_has_a_deadline(pair, monkeypatch):
     """The host gives up, and so does a worker whose host says nothing."""
 
     async def sleep(worker, data):
-        await asyncio.sleep(30)
+        await asyncio.Event().wait()
 
     pair.host.offer("sleep", sleep)
     with pytest.raises(DeadlineExceeded):
         await pair.ask("sleep", deadline_s=0.05)
     pair.host.take = lambda *told: None
+    monkeypatch.setattr(calls, "_ON_THE_WAY_S", 0.05)
     with pytest.raises(DeadlineExceeded):
-        await pair.ask("sleep", deadline_s=-0.9)
+        await pair.ask("sleep", deadline_s=0.05)
 
 
 async def test_the_answer_is_seen_before_what_was_sent_after_it(pair):

@@ -16,7 +16,7 @@ def limited(code: str) -> subprocess.CompletedProcess[str]:
         [sys.executable, "-c", f"from backend.worker import confinement\n{code}"],
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=600,
         cwd=Path(__file__).parents[2],
     )
 

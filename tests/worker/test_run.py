@@ -130,6 +130,31 @@ def test_files_come_in_and_go_out(line, tmp_path) -> None:
     assert line.received() == []
 
 
+@operation("test.paint")
+def paint() -> str:
+    """Write where ComfyUI writes, and into folders of its own."""
+    for name in ("graph/a.png", "graph/temp/b.png", "graph/sub/c.png", "other/temp/d.png"):
+        path = scratch_folder() / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(b"x")
+    return "done"
+
+
+def test_the_folders_of_graphs_stay_empty_for_the_next_job(line, tmp_path) -> None:
+    """Of all that a run leaves behind only the folders that every graph needs are kept, empty."""
+    operations = {"test.paint": paint}
+    done = run(
+        message("test.paint", tmp_path),
+        operations,
+        line.outbox,
+        lambda: False,
+        lambda work, job_id, ctx: work(),
+    )
+    assert (done["state"], done["clean"]) == ("succeeded", True)
+    left = sorted(str(path.relative_to(tmp_path)) for path in tmp_path.rglob("*"))
+    assert left == ["graph", "graph/temp"]
+
+
 def test_a_small_result_brings_its_bytes(line, tmp_path) -> None:
     """What is small stands in the answer, and nothing is left in the scratch folder."""
     stored = codecs.store(Audio.from_samples([0.25], 8000), tmp_path, "in")

@@ -48,8 +48,12 @@ async def upload(request: web.Request) -> web.Response:
     if request.content_type != "multipart/form-data":
         raise Refused(415, "invalid_request", "an upload is sent as multipart/form-data")
     body.refuse_encoding(request)
-    form, part = await body.first_part(request)
-    fields, file = await _fields(request, form, part)
+    try:  # one deadline for all that stands before the file
+        async with asyncio.timeout(request.app[SETTINGS].limits.body_inactivity_s):
+            form, part = await body.first_part(request)
+            fields, file = await _fields(form, part)
+    except TimeoutError as error:
+        raise Refused(408, "invalid_request", "the fields did not arrive in time") from error
     expected = fields.get("expected_hash")
     if expected is not None and not _HASH.fullmatch(expected):
         raise Refused(422, "invalid_request", "expected_hash is 'blake3:' and 64 hex digits")
@@ -69,9 +73,7 @@ async def upload(request: web.Request) -> web.Response:
     return web.json_response(told, status=201 if is_new else 200)
 
 
-async def _fields(
-    request: web.Request, form: MultipartReader, part: object
-) -> tuple[dict[str, str], BodyPartReader]:
+async def _fields(form: MultipartReader, part: object) -> tuple[dict[str, str], BodyPartReader]:
     """The fields in front of the file, and the file, of which nothing is read yet."""
     fields: dict[str, str] = {}
     for _ in range(MOST_FIELDS):
@@ -80,11 +82,8 @@ async def _fields(
         if part.name == "file":
             return fields, part
         try:
-            async with asyncio.timeout(request.app[SETTINGS].limits.body_inactivity_s):
-                fields[str(part.name)] = await _text_of(part)
-                part = await form.next()
-        except TimeoutError as error:
-            raise Refused(408, "invalid_request", "the body did not arrive in time") from error
+            fields[str(part.name)] = await _text_of(part)
+            part = await form.next()
         except (ValueError, *body.GONE) as error:
             raise MalformedRequest(body.BROKEN_FORM) from error
     raise Refused(422, "invalid_request", "file: the form ends with a part of this name")

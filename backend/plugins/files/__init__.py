@@ -1,4 +1,4 @@
-"""Files: look at sounds and pictures, convert them, and write them in the formats people use.
+"""Files: look at sounds, pictures and MIDI, convert them, and write them in the formats people use.
 
 Knows: which operations the plugin gives.
 Does not know: how samples and pixels are read and written (``sound``, ``saving``, ``pictures``),
@@ -14,13 +14,15 @@ from typing import Any, Final
 from backend.plugins import NodeShape, Operation, hookimpl
 
 name: Final = "files"
-summary: Final = "Probes, loads, converts and saves audio, images and video; edits audio."
+summary: Final = (
+    "Probes, loads, converts and saves audio, images and video; loads MIDI; edits audio."
+)
 
 
 @hookimpl
 def register_operations() -> Sequence[Operation[..., Any]]:
     """Give the ``files.*`` and ``audio.*`` operations."""
-    from . import operations
+    from . import midi_operations, operations
     from . import video_operations as video
     from .editing import operations as editing
 
@@ -37,15 +39,22 @@ def register_operations() -> Sequence[Operation[..., Any]]:
         operations.measure_waveform,
         *editing.OPERATIONS,
         *video.OPERATIONS,
+        *midi_operations.OPERATIONS,
     ]
 
 
 @hookimpl
 def register_nodes() -> Sequence[NodeShape]:
     """Give the loaders and the saver under their older names."""
-    from . import nodes, video_nodes
+    from . import midi_nodes, nodes, video_nodes
 
-    return [nodes.AUDIO_LOADER, nodes.AUDIO_SAVER, nodes.IMAGE_LOADER, video_nodes.VIDEO_LOADER]
+    return [
+        nodes.AUDIO_LOADER,
+        nodes.AUDIO_SAVER,
+        nodes.IMAGE_LOADER,
+        video_nodes.VIDEO_LOADER,
+        midi_nodes.MIDI_LOADER,
+    ]
 
 
 @hookimpl

@@ -19,9 +19,10 @@ from .parameters import (
     Guidance,
     HiresFix,
     Loras,
-    ProcessName,
     Prompt,
     Recipe,
+    SamplerName,
+    SchedulerName,
     Seed,
     Size,
     Steps,
@@ -45,8 +46,8 @@ def text_to_image(
     seed: Seed = 0,
     steps: Steps = 20,
     guidance: Guidance = 7.0,
-    sampler: ProcessName = "euler",
-    scheduler: ProcessName = "normal",
+    sampler: SamplerName = "euler",
+    scheduler: SchedulerName = "normal",
     batch: Batch = 1,
     loras: Loras = [],  # noqa: B006 - a declaration, which pydantic copies
     controlnets: ControlNets = [],  # noqa: B006 - as above
@@ -84,8 +85,8 @@ def image_to_image(
     seed: Seed = 0,
     steps: Steps = 20,
     guidance: Guidance = 7.0,
-    sampler: ProcessName = "euler",
-    scheduler: ProcessName = "normal",
+    sampler: SamplerName = "euler",
+    scheduler: SchedulerName = "normal",
     batch: Batch = 1,
     loras: Loras = [],  # noqa: B006 - a declaration, which pydantic copies
     controlnets: ControlNets = [],  # noqa: B006 - as above
@@ -120,8 +121,8 @@ def inpaint(
     seed: Seed = 0,
     steps: Steps = 20,
     guidance: Guidance = 7.0,
-    sampler: ProcessName = "euler",
-    scheduler: ProcessName = "normal",
+    sampler: SamplerName = "euler",
+    scheduler: SchedulerName = "normal",
     batch: Batch = 1,
     loras: Loras = [],  # noqa: B006 - a declaration, which pydantic copies
     controlnets: ControlNets = [],  # noqa: B006 - as above

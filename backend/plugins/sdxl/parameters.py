@@ -12,7 +12,7 @@ from typing import Annotated
 from annotated_types import Ge, Le, MaxLen, MultipleOf
 from pydantic import Field
 
-from backend.media.dependence import ModelIn, PromptText
+from backend.media.dependence import ModelIn, NameOf, PromptText
 from backend.media.image import Image
 from backend.plugins import Model
 from backend.units import Pixels
@@ -39,6 +39,9 @@ Guidance = Annotated[
 ]
 ProcessName = Annotated[str, Field(min_length=1, max_length=100, pattern=r"^[A-Za-z0-9_+. -]+$")]
 """A sampler or a scheduler. Which there are depends on ComfyUI."""
+
+SamplerName = Annotated[ProcessName, NameOf("sampler")]
+SchedulerName = Annotated[ProcessName, NameOf("scheduler")]
 
 Size = Annotated[Pixels, Ge(64), Le(8192), MultipleOf(8)]
 Batch = Annotated[int, Ge(1), Le(64), Field(description="How many pictures at once.")]

@@ -32,7 +32,7 @@ ModelName = Annotated[
 
 @operation(
     "stems.separate",
-    needs=Needs(runs_on="comfy", modules=("demucs", "torch"), memory_gib=1.5),
+    needs=Needs(runs_on="comfy", modules=("demucs", "torch"), memory_gib=1.5, model_kind=FOLDER),
     timeout_s=4 * 3600.0,
 )
 def separate(

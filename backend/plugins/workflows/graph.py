@@ -20,7 +20,7 @@ from pydantic_core import (
     core_schema,
 )
 
-from backend.media.dependence import noted
+from backend.media.dependence import DEPENDENCE
 from backend.media.reference import REFERENCE, REFERENCE_PATTERN, MediaValue, resolve
 from backend.plugins import FieldError, json_pointer
 
@@ -96,7 +96,9 @@ class Graph:
             ]
             errors = errors or list(graph._resolve(info.context))
             if not errors:
-                purity.note(graph.nodes, noted(info.context))
+                depends = (info.context or {}).get(DEPENDENCE)
+                if depends is not None:  # a worker, which runs the graph, does not ask
+                    purity.note(graph.nodes, depends)
                 return graph
         raise ValidationError.from_exception_data("Graph", errors)
 

@@ -76,9 +76,9 @@ def note(graph: Mapping[str, Mapping[str, Any]], depends: Dependence) -> None:
                 _note_model(kind, inputs.get(slot), depends)
         elif name not in STEADY and name not in OWN:
             depends.varies = True
-        # as text: ComfyUI takes a value out of {"__value__": …} only when it runs the graph
-        if names_embedding(json.dumps(inputs)):
-            depends.varies = True
+    # as text: ComfyUI takes a value out of {"__value__": …} only when it runs the graph
+    if names_embedding(json.dumps([node.get("inputs") for node in graph.values()])):
+        depends.varies = True
 
 
 def _note_model(kind: str, name: Any, depends: Dependence) -> None:

@@ -81,7 +81,9 @@ def _page(address: str) -> Iterator[Any]:
     except ImportError as error:
         raise NotApplicable("playwright is not installed") from error
     with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=program, args=list(FLAGS))
+        browser = playwright.chromium.launch(
+            executable_path=program, args=list(FLAGS), timeout=PATIENCE_MS
+        )
         try:
             page = browser.new_page(viewport={"width": 1500, "height": 950})
             page.set_default_timeout(PATIENCE_MS)

@@ -135,7 +135,7 @@ async def _heard(client: StockClient) -> list[str]:
     kinds: list[str] = []
     address = f"{client.url}/ws?clientId={client.client_id}"
     async with (
-        asyncio.timeout(60),
+        asyncio.timeout(300),
         aiohttp.ClientSession() as session,
         session.ws_connect(address) as socket,
     ):

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import numpy as np
@@ -66,7 +67,7 @@ def takes(count: int = 2) -> list[Audio]:
 
 
 @operation("errand.wait", pure=False)
-def wait(duration_s: float = 60.0, *, ctx: Context = LOCAL) -> float:
+def wait(duration_s: float = 600.0, *, ctx: Context = LOCAL) -> float:
     """Wait, with progress."""
     begin = time.monotonic()
     while (spent := time.monotonic() - begin) < duration_s:
@@ -74,6 +75,16 @@ def wait(duration_s: float = 60.0, *, ctx: Context = LOCAL) -> float:
         ctx.checkpoint()
         time.sleep(0.02)
     return duration_s
+
+
+@operation("errand.hold", pure=False)
+def hold(until: str, *, ctx: Context = LOCAL) -> str:
+    """Wait for a file, half done."""
+    while not Path(until).exists():
+        ctx.progress(1, 2)
+        ctx.checkpoint()
+        time.sleep(0.02)
+    return "held"
 
 
 @operation("errand.fail", pure=False)
@@ -91,4 +102,4 @@ def absent() -> float:
 @hookimpl
 def register_operations() -> Sequence[Operation[..., Any]]:
     """All of them."""
-    return [tell, takes, wait, fail, absent]
+    return [tell, takes, wait, hold, fail, absent]

@@ -51,7 +51,7 @@ def test_a_sound_too_long_is_413_with_its_limit(cpu_service: Service, make_wav: 
     """Over HTTP a silence of five hours is a problem that names the limit, not a full disk."""
     asset = cpu_service.upload(make_wav(0.1), "tone.wav")["reference"]
     params = {"audio": asset, "before_s": 9000.0, "after_s": 9000.0}
-    answer = cpu_service.ask("POST", "/v1/operations/audio.pad?wait=20", params)
+    answer = cpu_service.ask("POST", "/v1/operations/audio.pad?wait=120", params)
     problem = answer.json()
     assert (answer.status, problem["type"]) == (413, "/v1/problems/asset-too-large")
     assert "audio_seconds" in problem["detail"]

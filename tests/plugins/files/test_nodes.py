@@ -49,7 +49,7 @@ def run(service: Service, graph: dict[str, Any]) -> dict[str, Any]:
 
 
 def problem(service: Service, graph: dict[str, Any]) -> dict[str, Any]:
-    answer = service.ask("POST", "/v1/operations/workflows.run?wait=30", {"graph": graph})
+    answer = service.ask("POST", "/v1/operations/workflows.run?wait=120", {"graph": graph})
     found: dict[str, Any] = answer.json()
     return found
 

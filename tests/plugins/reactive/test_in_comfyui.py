@@ -81,7 +81,7 @@ def test_older_graphs_run_inside_comfyui(service: Service) -> None:
         "15": node("InternodeAudioAnalyzer", audio=["1", 0], frame_rate=30, smoothness=0.0),
         "16": saved("level", automation=["15", 0]),
     }  # fmt: skip
-    job = service.run("workflows.run", {"graph": graph}, seconds=120)
+    job = service.run("workflows.run", {"graph": graph})
     assert job["state"] == "succeeded", job["error"]
     result = job["result"]
     named = {given: flat for flat, given in result["names"].items()}
@@ -114,12 +114,12 @@ def test_a_curve_drives_a_number_inside_comfyui(service: Service) -> None:
         "5": saved("moved", audio=["3", 0]),
         "6": saved("typed", audio=["4", 0]),
     }
-    job = service.run("workflows.run", {"graph": graph}, seconds=60)
+    job = service.run("workflows.run", {"graph": graph})
     assert job["state"] == "succeeded", job["error"]
     moved, typed = job["result"]["audio"]
     assert moved["reference"] == typed["reference"] != uploaded
     graph["2"]["inputs"]["values"] = "[-40, 40]"
-    failed = service.run("workflows.run", {"graph": graph}, seconds=60)
+    failed = service.run("workflows.run", {"graph": graph})
     assert failed["state"] == "failed"
     assert [each["pointer"] for each in failed["error"]["errors"]] == [
         "/graph/3/inputs/threshold_db"

@@ -32,12 +32,26 @@ def shop(studio: Service) -> Service:
         items = studio.get("/v1/workflows")["items"]
         return [each["name"] for each in items if each["shipped"]]
 
-    until("the shipped workflows are offered", lambda: offered() == NAMES, seconds=60)
+    until("the shipped workflows are offered", lambda: offered() == NAMES, seconds=300)
     return studio
 
 
+def test_each_says_what_it_does(shop: Service) -> None:
+    """In the list, in OpenAPI and to programs that speak MCP, each has a line of its own."""
+    listed = shop.get("/v1/operations")
+    items = listed["items"] if isinstance(listed, dict) else listed
+    lines = {each["name"]: each["summary"] for each in items}
+    told = {name: lines[f"workflow.{name}"] for name in NAMES}
+    assert len(set(told.values())) == len(NAMES)
+    assert told["text_to_image_flux"] == "Text to image (Flux). Makes a picture from words."
+    assert all("stored workflow" not in line and len(line) < 330 for line in told.values()), told
+    spec = shop.get("/openapi.json")["paths"]["/v1/operations/workflow.inpaint"]["post"]
+    assert spec["summary"] == told["inpaint"]
+    assert "stay" in spec["summary"] and "checkpoints" in spec["description"]
+
+
 def made(shop: Service, name: str, params: dict[str, Any]) -> dict[str, Any]:
-    job = shop.run(f"workflow.{name}", params, seconds=120)
+    job = shop.run(f"workflow.{name}", params)
     assert job["state"] == "succeeded", job["error"]
     assert job["result"]["warnings"] == []
     result: dict[str, Any] = job["result"]
@@ -206,7 +220,7 @@ def test_audio_inpaint(shop: Service, tmp_path: Path) -> None:
     Audio.from_samples(source, RATE).save(path)
     sound = str(shop.upload(path.read_bytes(), "tones.wav")["reference"])
     settings = {"n_fft": 256, "hop_length": 64, "multiple_of": 8}
-    view = shop.run("spectral.spectrogram", {"audio": sound, **settings}, seconds=60)
+    view = shop.run("spectral.spectrogram", {"audio": sound, **settings})
     picture = view["result"]["picture"]
     shape = (picture["height"], picture["width"])
     first, last = 40, 90  # columns
@@ -250,7 +264,7 @@ def test_flux_wants_its_files(shop: Service, photo: str) -> None:
         "vae": "ae.safetensors",
     }
     for name, more in (("text_to_image_flux", {}), ("image_to_image_flux", {"image": photo})):
-        path = f"/v1/operations/workflow.{name}?wait=60"
+        path = f"/v1/operations/workflow.{name}?wait=120"
         answer = shop.ask("POST", path, {**params, **more})
         assert answer.status == 422, answer.body
         (error,) = answer.json()["errors"]

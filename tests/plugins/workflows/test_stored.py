@@ -29,7 +29,7 @@ def put(service: Service) -> Iterator[Put]:
     names = []
 
     def store(name: str, document: object) -> dict[str, Any]:
-        answer = service.ask("PUT", f"/v1/workflows/{name}", document, seconds=150)
+        answer = service.ask("PUT", f"/v1/workflows/{name}", document, seconds=300)
         assert answer.status == 201, answer.body
         names.append(name)
         found: dict[str, Any] = answer.json()
@@ -112,7 +112,7 @@ def test_a_sampler_has_the_choices_of_this_comfyui(service: Service, put: Put) -
     assert list(shown)[:5] == ["prompt", "negative_prompt", "seed", "steps", "guidance"]
     assert "dpmpp_2m_sde" in shown["sampler"]["enum"]
     assert (shown["guidance"]["minimum"], shown["guidance"]["maximum"]) == (0, 100)
-    path = "/v1/operations/workflow.stored_cat?wait=60"
+    path = "/v1/operations/workflow.stored_cat?wait=120"
     (wrong,) = service.ask("POST", path, {"sampler": "eulr"}).json()["errors"]
     assert wrong["pointer"] == "/sampler"
     answer = service.ask("POST", path, {"prompt": "a dog"})

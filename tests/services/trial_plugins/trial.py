@@ -52,6 +52,23 @@ def sleep(steps: int = 1, duration_ms: float = 0.0, *, ctx: Context = LOCAL) -> 
     return steps
 
 
+def _held_until(until: str, ctx: Context) -> None:
+    """Say that half of it is done, over and over, until there is a file *until*."""
+    while not Path(until).exists():
+        ctx.progress(1, 2)
+        ctx.checkpoint()
+        time.sleep(0.01)
+    ctx.progress(2, 2)
+
+
+@operation("test.hold", pure=False)
+def hold(until: str, *, ctx: Context = LOCAL) -> str:
+    """Run until the test says so by a file: however slow the machine is, it runs before and is
+    over soon after."""
+    _held_until(until, ctx)
+    return "held"
+
+
 @operation("test.fail", pure=False)
 def fail(times: int, counter: str) -> int:
     """Fail in a way that may pass, for the first *times* attempts."""
@@ -155,13 +172,18 @@ def work(
     duration_ms: float = 0.0,
     seed: int | None = 0,
     fails: bool = False,
+    until: str = "",
     *,
     ctx: Context = LOCAL,
 ) -> Image:
-    """Make a picture of the seed; how often it was made stands in *counter*."""
+    """Make a picture of the seed, not before the file *until* is there; how often it was made
+    stands in *counter*."""
     _attempt(counter)
     ctx.log("begun")
-    sleep(steps, duration_ms, ctx=ctx)
+    if until:
+        _held_until(until, ctx)
+    else:
+        sleep(steps, duration_ms, ctx=ctx)
     if fails:
         raise OperationFailed("as planned")
     return Image.from_array(np.full((8, 8, 3), (seed or 0) / 1000, np.float32))
@@ -185,5 +207,6 @@ def load(model: Annotated[str, ModelIn("checkpoints")], loads: str, number: int 
 def register_operations() -> Sequence[Operation[..., Any]]:
     """All of them."""
     return [
-        sleep, fail, bug, memory, die, leave, deaf, say, make, measure, fetch, heavy, work, load,
-    ]  # fmt: skip
+        *(sleep, hold, fail, bug, memory, die, leave, deaf, say, make, measure, fetch, heavy),
+        *(work, load),
+    ]

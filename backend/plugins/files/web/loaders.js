@@ -19,6 +19,7 @@ const LOADERS = {
   InternodeAudioLoader: { input: "audio_file", kinds: ["audio"] },
   InternodeVideoLoader: { input: "video_file", kinds: ["video"] },
   InternodeImageLoader: { input: "image_file", kinds: ["image"] },
+  InternodeMidiLoader: { input: "midi_file", kinds: ["midi"] },
   KinoLoadAsset: { input: "asset", kinds: ["audio", "video", "image", "midi"], asset: true },
 };
 const HEIGHT_PX = 90;

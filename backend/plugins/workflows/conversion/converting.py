@@ -10,10 +10,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from . import prompts
+from . import fitting, prompts
 from .document import Node, read
 from .flattening import Flat, Place
-from .widgets import values_of, wrapped
+from .widgets import read_values, wrapped
 
 Json = Mapping[str, Any]
 
@@ -32,8 +32,8 @@ def convert(document: Json, definitions: Json) -> Converted:
     """Convert an editor's document. Raises `InvalidParameters` for what is none."""
 
     def raw(node: Node) -> dict[str, Any]:
-        found = values_of(node.type, definitions.get(node.type) or {}, node.values)
-        return {name: value for name, (_, value) in found.items()}
+        found = read_values(node.type, definitions.get(node.type) or {}, node.values)
+        return {name: value for name, (_, value) in found.values.items()}
 
     flat = Flat(read(document), raw)
     graph: dict[str, dict[str, Any]] = {}
@@ -56,22 +56,27 @@ def convert(document: Json, definitions: Json) -> Converted:
 
 
 def _inputs(place: Place, definition: Json, flat: Flat, warnings: list[str]) -> dict[str, Any]:
-    saved = values_of(place.node.type, definition, place.node.values)
+    given = read_values(place.node.type, definition, place.node.values)
+    saved = given.values
     inputs = {name: widget.to_send(value) for name, (widget, value) in saved.items()}
     warnings.extend(
         f"node {place.id}: of the choices in {name!r} the first is taken"
         for name, (widget, value) in saved.items()
         if widget.options.get("dynamicPrompts") and prompts.has_choices(str(value))
     )
+    linked: set[str] = set()
     for index, slot in enumerate(place.node.inputs):
         primitive = flat.primitive(place, index)
         if primitive is not None and slot.widget is not None and primitive.values:
             inputs[slot.name] = wrapped(primitive.listed[0])
+        elif (source := flat.source(place, index)) is not None:
+            value = wrapped(source.value) if source.is_value else [source.id, source.slot]
+            inputs[slot.name] = value
+        else:
             continue
-        source = flat.source(place, index)
-        if source is None:
-            continue
-        inputs[slot.name] = wrapped(source.value) if source.is_value else [source.id, source.slot]
+        linked.add(slot.name)
+    if definition:
+        warnings += fitting.told(place, _title(place.node, definition), given, linked)
     return inputs
 
 

@@ -14,7 +14,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import count
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 from . import prompts
 
@@ -33,6 +33,9 @@ _UPLOADS: Final = ("image_upload", "animated_image_upload", "video_upload", "aud
 _FIRST: Final = {
     "INT": 0, "FLOAT": 0, "STRING": "", "BOOLEAN": False, "IMAGECOMPARE": ["", ""],
 }  # fmt: skip
+_SCENE: Final = "LOAD_3D"
+_SCENE_BUTTONS: Final = ("upload 3d model", "upload extra resources", "clear")
+"""What the editor puts before a scene that is loaded from a file, and saves with the values."""
 _WITH_PICTURE: Final = frozenset(("Preview3D", "Preview3DAnimation", "SaveGLB"))
 _UNSET: Final = object()
 _END: Final = object()
@@ -74,26 +77,32 @@ def wrapped(value: Any) -> Any:
     return {"__value__": value} if isinstance(value, list) else value
 
 
-def values_of(node_type: str, definition: Json, saved: Any) -> dict[str, tuple[Widget, Any]]:
-    """Name → widget and value, of a node whose saved ``widgets_values`` are *saved*; only those
-    that are sent and have one.
+class Read(NamedTuple):
+    """The saved values of a node: name → widget and value, of those that are sent and have one; and
+    what was left over of a list that is longer than the node has widgets."""
+
+    values: dict[str, tuple[Widget, Any]]
+    left: list[Any]
+
+
+def read_values(node_type: str, definition: Json, saved: Any) -> Read:
+    """What a node's saved ``widgets_values`` are, *saved* by their order or by name.
 
     *definition* is the node class's part of ``/object_info``.
     """
     definition = {**definition, "name": node_type}
     named: dict[str, Any] = {}
-    if isinstance(saved, Mapping):  # some packs save names
-        widgets = list(_all(definition, iter(()), named))
+    by_name = isinstance(saved, Mapping)  # some packs save names
+    values = iter([] if by_name else _without_sockets(definition, list(saved or ())))
+    widgets = list(_all(definition, values, named))
+    if by_name:
         named.update({key: value for key, value in saved.items() if key in named})
-    else:
-        widgets = list(
-            _all(definition, iter(_without_sockets(definition, list(saved or ()))), named)
-        )
-    return {
+    found = {
         widget.name: (widget, named[widget.name])
         for widget in widgets
         if widget.sent and named[widget.name] is not _UNSET
     }
+    return Read(found, list(values))
 
 
 def _all(definition: Json, values: Iterator[Any], named: dict[str, Any]) -> Iterator[Widget]:
@@ -130,6 +139,8 @@ def _section(definition: Json, section: str, prefix: str) -> Iterator[Widget]:
     order = (definition.get("input_order") or {}).get(section) or list(inputs)
     for name in order:
         if name in inputs:
+            if _read(inputs[name])[0] == _SCENE and "model_file" in inputs:
+                yield from (Widget(each, "BUTTON", {}, sent=False) for each in _SCENE_BUTTONS)
             yield from _of_input(prefix + name, inputs[name])
 
 

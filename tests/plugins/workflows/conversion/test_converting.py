@@ -190,6 +190,94 @@ def test_choices_in_prompts_are_taken_and_told() -> None:
     assert converted.warnings == ["node 5: of the choices in 'text' the first is taken"]
 
 
+@pytest.mark.parametrize(
+    ("values", "told"),
+    [
+        ([True, "hard"], "input radius: the document has True for it, which is no number"),
+        (["hard", 7], "input radius: the document has 'hard' for it, which is no number"),
+        ([7, 3], "input mode: the document has 3 for it, which is no choice"),
+        ([7, "hard", 9, "x"], "the document has 2 values more than the node has widgets, from 9"),
+    ],
+)
+def test_values_that_do_not_fit_are_told(values: list[Any], told: str) -> None:
+    """Node, title and input, what stands there, and what to do; the graph is what the editor would
+    make of it."""
+    blur = {**BLUR, "widgets_values": values, "title": "Soften"}
+    converted = convert(through(blur), DEFINITIONS)
+    found = [text for text in converted.warnings if told in text]
+    assert found[:1] == converted.warnings[:1]
+    assert found[0].startswith('node 5 (Blur, "Soften")')
+    assert found[0].endswith("look at the node in the editor, and save the workflow again")
+    inputs = converted.graph["5"]["inputs"]
+    assert [inputs["radius"], inputs["mode"]] == values[:2]
+
+
+@pytest.mark.parametrize(
+    "values", [[7, "hard"], ["7", "a file that is not here"], [None, "soft"], [7], [7, "soft", ""]]
+)
+def test_values_that_may_fit_are_not_told(values: list[Any]) -> None:
+    """A number in words, a choice that is not on the list, values that were never set."""
+    assert convert(through({**BLUR, "widgets_values": values}), DEFINITIONS).warnings == []
+
+
+def test_a_value_behind_a_link_may_be_anything() -> None:
+    """What is not sent is not looked at."""
+    inputs = {"image": ("IMAGE", 1), "radius": ("INT", 3, "radius")}
+    document = through(node(5, "Blur", ["hard", "soft"], inputs=inputs))
+    document["nodes"].append(node(6, "Number", [4], outputs=["INT"]))
+    document["links"].append([3, 6, 0, 5, 1, "INT"])
+    number = {"input": {"required": {"value": ["INT", {}]}}}
+    converted = convert(document, {**DEFINITIONS, "Number": number})
+    assert converted.graph["5"]["inputs"]["radius"] == ["6", 0]
+    assert converted.warnings == []
+
+
+def test_several_choices_of_a_list_fit() -> None:
+    """Where a list takes more than one, their list is no misfit; elsewhere it is."""
+    for several, warnings in ((True, 0), (False, 1)):
+        choice = ["COMBO", {"options": ["soft", "hard"], "multiselect": several}]
+        definitions = {**DEFINITIONS, "Pick": {"input": {"required": {"modes": choice}}}}
+        converted = convert(workflow(node(3, "Pick", [["soft", "hard"]])), definitions)
+        assert converted.graph["3"]["inputs"] == {"modes": {"__value__": ["soft", "hard"]}}
+        assert len(converted.warnings) == warnings
+
+
+def test_the_buttons_of_a_scene_are_no_values_of_it() -> None:
+    """The editor saves three of them between the file of a 3D scene and the scene."""
+    inputs = {
+        "model_file": ["COMBO", {"options": ["toy.glb"]}],
+        "image": ["LOAD_3D", {}],
+        "width": ["INT", {"default": 1024}],
+        "height": ["INT", {"default": 1024}],
+    }
+    values = ["toy.glb", "upload3dmodel", "uploadExtraResources", "clear", "", 640, 480]
+    definitions = {**DEFINITIONS, "Load3D": {"input": {"required": inputs}}}
+    converted = convert(workflow(node(3, "Load3D", values)), definitions)
+    sent = {"model_file": "toy.glb", "image": "", "width": 640, "height": 480}
+    assert (converted.graph["3"]["inputs"], converted.warnings) == (sent, [])
+
+
+def test_the_knobs_of_an_older_mixer_are_no_mix() -> None:
+    """They are refused at the node, with the ways out; a document and an empty one are taken."""
+    mixer = {"input": {"optional": {"track_1": ["AUDIO", {}], "mix": ["STRING", {}]}}}
+    definitions = {**DEFINITIONS, "InternodeAudioMixer8": mixer}
+    knobs = [0.75, 0.0, 1.0, 1.0, 1.0, 0.0, 0.0, 0.35, 0.4, 0.0, 4, False, False] * 8
+
+    def mixed(*values: Any) -> dict[str, Any]:
+        saved = node(3, "InternodeAudioMixer8", values, title="Desk")
+        inputs: dict[str, Any] = convert(workflow(saved), definitions).graph["3"]["inputs"]
+        return inputs
+
+    with pytest.raises(InvalidParameters) as caught:
+        mixed(*knobs)
+    (error,) = caught.value.errors
+    assert (error.pointer, error.rule) == ("/workflow/3/inputs/mix", "older_node")
+    assert error.message.startswith('node 3 (InternodeAudioMixer8, "Desk"), input mix: ')
+    assert "Export (API)" in error.message and "0.75" in error.message
+    assert mixed('{"strips": []}') == {"mix": '{"strips": []}'}
+    assert mixed("") == {"mix": ""}
+
+
 def test_unknown_nodes_are_listed() -> None:
     """With their ids; their links are kept."""
     document = through(node(5, "FromSomePack", [1], inputs={"image": ("IMAGE", 1)}))

@@ -96,13 +96,26 @@ function grow(node, console_) {
   if (node.size[0] < width) node.setSize([width, node.size[1]]);
 }
 
+/** Say that a graph was saved by the older mixer: in which order its knobs are, nothing tells. */
+function tellOlder(node) {
+  app.extensionManager?.toast?.add({
+    severity: "warn",
+    summary: `${node.title}: not set as it was saved`,
+    detail:
+      "This graph was saved by an older mixer, whose knobs cannot be read from it. Turn them " +
+      "anew on the console, or open the graph where it was made and use Export (API).",
+  });
+}
+
 /** The widget of the input `mix`. */
 function mixWidget(node, name) {
   const console_ = document.createElement("kino-mixer");
   const widget = node.addDOMWidget(name, TYPE, console_, {
     getValue: () => console_.value,
     setValue: (value) => {
-      console_.value = typeof value === "string" ? value : ""; // older graphs hold a knob here
+      const isText = typeof value === "string";
+      if (!isText && value != null) tellOlder(node); // older graphs hold a knob here
+      console_.value = isText ? value : "";
     },
     getMinHeight: () => HEIGHT_PX,
     hideOnZoom: false,
