@@ -31,7 +31,7 @@ from bench_rows.figures import Figure, median
 Samples = npt.NDArray[np.float32]
 
 STRIPS, SECONDS, RATE = 8, 60, 48000
-TURNS = 5
+TURNS = 9
 THREADS = 2
 INTERNODE_RTF = 6.2
 """Figure of the design, audio.md section 3, of the predecessor with its delay off."""
