@@ -10,11 +10,14 @@ Playwright and Chromium are not among Kino's needs; where they are absent the st
 from __future__ import annotations
 
 import json
+import os
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
+from tempfile import TemporaryDirectory
 from typing import Any, Final
 
+from backend.config import worker_environment
 from backend.testing.contract.steps import NotApplicable, require
 
 PATIENCE_MS: Final = 120_000
@@ -80,9 +83,14 @@ def _page(address: str) -> Iterator[Any]:
         from playwright.sync_api import sync_playwright
     except ImportError as error:
         raise NotApplicable("playwright is not installed") from error
-    with sync_playwright() as playwright:
+    # Chromium puts a socket into its folder for temporary files; a socket's path has 107 bytes
+    short = "/tmp" if os.name == "posix" else None
+    with sync_playwright() as playwright, TemporaryDirectory(prefix="kino-", dir=short) as folder:
         browser = playwright.chromium.launch(
-            executable_path=program, args=list(FLAGS), timeout=PATIENCE_MS
+            executable_path=program,
+            args=list(FLAGS),
+            env={**worker_environment(), "TMPDIR": folder},
+            timeout=PATIENCE_MS,
         )
         try:
             page = browser.new_page(viewport={"width": 1500, "height": 950})
