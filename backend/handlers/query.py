@@ -12,7 +12,7 @@ from aiohttp import web
 from annotated_types import Ge, Gt, Le, MaxLen
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from backend.errors import FieldError, InvalidParameters, refused
+from backend.errors import FieldError, InvalidParameters, MalformedRequest, refused
 from backend.operations import read_json
 
 MAX_WAIT_S: Final = 600.0
@@ -203,10 +203,14 @@ def read_headers(request: web.Request, model: type[Q]) -> Q:
 
 
 def read_metadata(text: str | None, pointer: str) -> dict[str, Any] | None:
-    """Metadata out of a header or a query. Raises 400 or 422."""
+    """Metadata out of a header or a query. Raises 422 at *pointer*."""
     if text is None:
         return None
-    value = read_json(text.encode("utf-8", "surrogateescape"))
+    try:
+        value = read_json(text.encode("utf-8", "surrogateescape"))
+    except MalformedRequest as error:  # it speaks of a body
+        told = f"metadata are a JSON object: {error.detail.removeprefix('the body is ')}"
+        raise refused(pointer, "json_invalid", told) from error
     if not isinstance(value, dict):
         raise refused(pointer, "dict_type", "metadata are a JSON object")
     return value

@@ -18,8 +18,6 @@ END: Final = b"\x2f"
 """What a meta event at the end of a track holds."""
 
 _SYSEX: Final = 0xF0
-_KNOWN: Final = frozenset({*range(8), 0x09, 0x20, 0x21, 0x2F, 0x51, 0x54, 0x58, 0x59, 0x7F})
-"""Kinds of meta events of which mido knows the content."""
 _LAST_TICK: Final = 1 << 40
 """A time beyond it is damage, and may be a number of any length."""
 _MOST_TRACKS: Final = 0x7FFF
@@ -196,7 +194,8 @@ def _mido() -> Any:
     import mido
     from mido.midifiles import meta
 
-    known = {kind: meta._META_SPECS[kind] for kind in _KNOWN}
+    # by number, beside the same by name
+    known = {kind: spec for kind, spec in meta._META_SPECS.items() if isinstance(kind, int)}
     for kind in range(0x100):
         vendor = meta.MetaSpec_sequencer_specific
         meta.add_meta_spec(type(f"meta_{kind:02x}", (vendor,), {"type_byte": kind}))

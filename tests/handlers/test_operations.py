@@ -105,6 +105,7 @@ def test_priority_and_metadata(cpu_service, tone):
         ("Kino-Priority", "-101", "greater_than_equal"),
         ("Kino-Priority", "1.5", "int_parsing"),
         ("Kino-Metadata", "[1]", "dict_type"),
+        ("Kino-Metadata", "{", "json_invalid"),
         ("Idempotency-Key", "x" * 256, "string_too_long"),
         ("Idempotency-Key", "", "string_too_short"),
     ],
